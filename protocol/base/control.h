@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The control socket between berth-init (PID 1) and berth-agent: a SOCK_SEQPACKET pair that PID 1
+// makes and keeps.
+//
+//   init → agent   kBootPhase × n, kBootPhasesEnd   right after each start of the agent
+//   init → agent   kShuttingDown                    once, when the staged shutdown begins
+//   agent → init   kShutdown                        the host asked for it
+//
+// One packet is one ControlPacket, in host byte order: both ends come from one build and run on one
+// machine. A packet of another size or an unknown kind is dropped by the receiver. Neither end
+// blocks on the other: a full socket loses the packet, and the sender logs that.
+#ifndef BERTH_PROTOCOL_BASE_CONTROL_H_
+#define BERTH_PROTOCOL_BASE_CONTROL_H_
+
+#include <cstdint>
+#include <type_traits>
+
+namespace berth {
+
+// The descriptors berth-agent is started with.
+inline constexpr int kAgentListenerFd = 3;
+inline constexpr int kAgentControlFd = 4;
+
+enum class ControlKind : uint32_t {
+  kBootPhase = 1,
+  kBootPhasesEnd = 2,
+  kShuttingDown = 3,
+  kShutdown = 4,
+};
+
+enum class ShutdownMode : uint32_t { kPowerOff = 0, kReboot = 1, kHalt = 2 };
+
+struct ControlPacket {
+  ControlKind kind{};
+  ShutdownMode mode{};  // kShutdown, kShuttingDown
+  int64_t monotonic_ns =
+      0;  // kBootPhase: when the phase began, CLOCK_MONOTONIC (since the guest's kernel started)
+  int64_t grace_ms =
+      0;  // kShutdown: how long services get between SIGTERM and SIGKILL; 0: PID 1's own
+  char name[40] = {};  // kBootPhase: null-terminated
+};
+static_assert(std::is_trivially_copyable_v<ControlPacket> && sizeof(ControlPacket) == 64);
+
+}  // namespace berth
+
+#endif  // BERTH_PROTOCOL_BASE_CONTROL_H_

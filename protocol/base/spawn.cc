@@ -1,0 +1,199 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "protocol/base/spawn.h"
+
+#include <fcntl.h>
+#include <grp.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/ioctl.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <climits>
+#include <cstring>
+
+namespace berth {
+namespace {
+
+// What the child leaves behind for its parent, in the memory they share.
+struct ChildReport {
+  const Step* failed_step = nullptr;
+  int errnum = 0;
+};
+
+struct ChildContext {
+  const SpawnPlan* plan;
+  pid_t parent;
+  ChildReport* report;
+};
+
+constexpr Step kClone = "clone";
+constexpr Step kCgroup = "cgroup";
+constexpr Step kSession = "session";
+constexpr Step kControllingTty = "controlling-tty";
+constexpr Step kFds = "fds";
+constexpr Step kRlimit = "rlimit";
+constexpr Step kGroups = "groups";
+constexpr Step kGid = "gid";
+constexpr Step kUid = "uid";
+constexpr Step kChdir = "chdir";
+constexpr Step kParentDeathSignal = "parent-death-signal";
+constexpr Step kNoNewPrivs = "no-new-privs";
+constexpr Step kExec = "exec";
+
+// The caller's handlers must not run in the child, which shares the caller's memory; ignored
+// signals would be inherited through exec. The table of dispositions itself is not shared (no
+// CLONE_SIGHAND).
+void ResetSignals() {
+  struct sigaction action = {};
+  action.sa_handler = SIG_DFL;
+  for (int sig = 1; sig < _NSIG; ++sig) sigaction(sig, &action, nullptr);
+  sigset_t none;
+  sigemptyset(&none);
+  sigprocmask(SIG_SETMASK, &none, nullptr);
+}
+
+// Two rounds, so that no target overwrites a source that is still needed.
+bool PlaceFds(std::span<const SpawnFd> fds) {
+  constexpr size_t kMaxFds = 16;
+  int lifted[kMaxFds];
+  if (fds.size() > kMaxFds) {
+    errno = E2BIG;
+    return false;
+  }
+  int top = -1;
+  for (const SpawnFd& fd : fds) top = fd.to > top ? fd.to : top;
+  for (size_t i = 0; i < fds.size(); ++i) {
+    lifted[i] = fds[i].from > top ? fds[i].from : fcntl(fds[i].from, F_DUPFD_CLOEXEC, top + 1);
+    if (lifted[i] < 0) return false;
+  }
+  // The gaps between targets go first, while the lifted sources stand above them.
+  for (int fd = 0; fd <= top; ++fd) {
+    bool wanted = false;
+    for (const SpawnFd& each : fds) wanted |= each.to == fd;
+    if (!wanted) close(fd);
+  }
+  for (size_t i = 0; i < fds.size(); ++i) {
+    if (dup2(lifted[i], fds[i].to) < 0) return false;
+  }
+  return syscall(SYS_close_range, top + 1, ~0U, 0) == 0 || errno == ENOSYS;
+}
+
+// execvpe(3) is not async-signal-safe everywhere and searches the *caller's* PATH.
+void ExecSearching(const SpawnPlan& plan) {
+  if (std::strchr(plan.program, '/') != nullptr || plan.search_path == nullptr) {
+    execve(plan.program, plan.argv, plan.envp);
+    return;
+  }
+  const size_t name_length = std::strlen(plan.program);
+  if (name_length == 0) {
+    errno = ENOENT;
+    return;
+  }
+  // A directory that may not be searched does not hide a program that stands in a later one.
+  int worst = ENOENT;
+  const char* dir = plan.search_path;
+  for (;;) {
+    const char* end = std::strchr(dir, ':');
+    const size_t length = end != nullptr ? static_cast<size_t>(end - dir) : std::strlen(dir);
+    char path[PATH_MAX];
+    if (length + 1 + name_length < sizeof(path)) {
+      std::memcpy(path, dir, length);
+      size_t at = length;
+      if (length != 0) path[at++] = '/';
+      std::memcpy(path + at, plan.program, name_length + 1);
+      execve(path, plan.argv, plan.envp);
+      if (errno == EACCES) {
+        worst = EACCES;
+      } else if (errno != ENOENT && errno != ENOTDIR) {
+        return;
+      }
+    }
+    if (end == nullptr) break;
+    dir = end + 1;
+  }
+  errno = worst;
+}
+
+// Returns the step that failed, with errno set; returns only on failure.
+const Step* RunChild(const SpawnPlan& plan, pid_t parent) {
+  ResetSignals();
+  umask(022);
+  // First, so that whatever the child does from here on is accounted to its cgroup.
+  if (plan.cgroup_procs >= 0 && write(plan.cgroup_procs, "0", 1) != 1) return &kCgroup;
+  if (plan.new_session && setsid() < 0) return &kSession;
+  if (!PlaceFds(plan.fds)) return &kFds;
+  if (plan.controlling_tty >= 0 && ioctl(plan.controlling_tty, TIOCSCTTY, 0) != 0) {
+    return &kControllingTty;
+  }
+  // Limits while still privileged: raising a hard limit needs CAP_SYS_RESOURCE.
+  for (const SpawnRlimit& each : plan.rlimits) {
+    if (syscall(SYS_prlimit64, 0, each.resource, &each.limit, nullptr) != 0) return &kRlimit;
+  }
+  if (plan.credentials) {
+    // Raw calls: the C library's wrappers signal the caller's other threads, whose memory this
+    // child shares. Groups, then gid, then uid: each needs a right that the next one gives up.
+    const SpawnCredentials& who = *plan.credentials;
+    if (syscall(SYS_setgroups, who.groups.size(), who.groups.data()) != 0) return &kGroups;
+    if (syscall(SYS_setresgid, who.gid, who.gid, who.gid) != 0) return &kGid;
+    if (syscall(SYS_setresuid, who.uid, who.uid, who.uid) != 0) return &kUid;
+  }
+  // As the user, so that a directory closed to that user is an error here and not a surprise later.
+  if (plan.cwd != nullptr && chdir(plan.cwd) != 0) return &kChdir;
+  // After the uid: a change of credentials clears it. If the parent died before, nobody will send
+  // it.
+  if (plan.parent_death_signal != 0) {
+    if (prctl(PR_SET_PDEATHSIG, plan.parent_death_signal) != 0) return &kParentDeathSignal;
+    if (getppid() != parent) return &kParentDeathSignal;
+  }
+  if (plan.no_new_privs && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) return &kNoNewPrivs;
+  ExecSearching(plan);
+  return &kExec;
+}
+
+int ChildMain(void* argument) {
+  const auto* context = static_cast<const ChildContext*>(argument);
+  context->report->failed_step = RunChild(*context->plan, context->parent);
+  context->report->errnum = errno;
+  _exit(127);
+}
+
+constexpr size_t kChildStackBytes = 24 * 1024;  // PATH_MAX for the search, and room to spare
+
+}  // namespace
+
+Result<Spawned> Spawn(const SpawnPlan& plan) {
+  alignas(16) char stack[kChildStackBytes];
+  ChildReport report;
+  ChildContext context{&plan, getpid(), &report};
+
+  // No signal may find the child while it still has the caller's handlers.
+  sigset_t all;
+  sigset_t old;
+  sigfillset(&all);
+  sigprocmask(SIG_SETMASK, &all, &old);
+  int pidfd = -1;
+  const pid_t pid = clone(ChildMain, stack + sizeof(stack),
+                          CLONE_VM | CLONE_VFORK | CLONE_PIDFD | SIGCHLD, &context, &pidfd);
+  const int clone_errno = errno;
+  sigprocmask(SIG_SETMASK, &old, nullptr);
+
+  if (pid < 0) {
+    return Fail(
+        kClone, clone_errno, plan.program,
+        clone_errno == EAGAIN ? "the limit of processes is reached (pids.max, RLIMIT_NPROC)" : "");
+  }
+  Spawned child{pid, UniqueFd(pidfd)};
+  if (report.failed_step != nullptr) {
+    while (waitpid(pid, nullptr, 0) < 0 && errno == EINTR) {
+    }
+    return Fail(*report.failed_step, report.errnum,
+                *report.failed_step == kChdir ? plan.cwd : plan.program);
+  }
+  return child;
+}
+
+}  // namespace berth

@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Spawn: start a program in a child whose whole setting is spelled out by one value.
+//
+// PID 1 starts services with it, the agent starts exec sessions, the supervisor starts shims. The
+// child shares the caller's memory until it execs (CLONE_VM | CLONE_VFORK): no page table is
+// copied, which under emulation costs more than the program that is started, and the child reports
+// the step that failed straight into the caller's memory. Everything the child runs is
+// async-signal-safe: system calls on prepared data.
+#ifndef BERTH_PROTOCOL_BASE_SPAWN_H_
+#define BERTH_PROTOCOL_BASE_SPAWN_H_
+
+#include <sys/resource.h>
+#include <sys/types.h>
+
+#include <optional>
+#include <span>
+
+#include "protocol/base/result.h"
+#include "protocol/base/unique_fd.h"
+
+namespace berth {
+
+// `from` in the caller becomes `to` in the child.
+struct SpawnFd {
+  int from;
+  int to;
+};
+
+struct SpawnCredentials {
+  uid_t uid = 0;
+  gid_t gid = 0;
+  std::span<const gid_t> groups;  // supplementary; replaces the caller's
+};
+
+struct SpawnRlimit {
+  int resource;  // RLIMIT_*
+  rlimit limit;
+};
+
+struct SpawnPlan {
+  // Searched in `search_path` (as $PATH is) where it has no '/', by the child, with the child's
+  // rights.
+  const char* program = nullptr;
+  const char* search_path = nullptr;
+  char* const* argv = nullptr;  // null-terminated
+  char* const* envp = nullptr;  // null-terminated
+  const char* cwd = nullptr;    // nullptr: the caller's
+  // What the child holds open. Any descriptor not named here is closed, whatever its flags.
+  std::span<const SpawnFd> fds;
+  bool new_session = false;
+  int controlling_tty = -1;  // number in the child; needs new_session
+  std::optional<SpawnCredentials> credentials;
+  std::span<const SpawnRlimit> rlimits;
+  int cgroup_procs =
+      -1;  // descriptor of a cgroup.procs that the child writes itself into, before all else
+  int parent_death_signal = 0;  // sent to the child when the calling *thread* ends
+  bool no_new_privs = false;
+};
+
+struct Spawned {
+  pid_t pid = -1;
+  UniqueFd pidfd;  // becomes readable when the child ends; the caller reaps it
+};
+
+// Starts the program and returns once it has been exec'd. On failure no child remains, and
+// Error::step is one of: clone, cgroup, session, controlling-tty, fds, rlimit, groups, gid, uid,
+// chdir, parent-death-signal, no-new-privs, exec. The child starts with an empty signal mask,
+// default dispositions and umask 022.
+Result<Spawned> Spawn(const SpawnPlan& plan);
+
+}  // namespace berth
+
+#endif  // BERTH_PROTOCOL_BASE_SPAWN_H_

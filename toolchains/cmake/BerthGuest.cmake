@@ -1,0 +1,15 @@
+# SPDX-License-Identifier: Apache-2.0
+#
+# The guest side of berth_flags: small static-PIE code on musl, libc++ and the sysroot of toolchains/bootstrap.
+include_guard(GLOBAL)
+
+target_compile_options(berth_flags INTERFACE -ffunction-sections -fdata-sections)
+target_compile_definitions(berth_flags INTERFACE _LIBCPP_HARDENING_MODE=_LIBCPP_HARDENING_MODE_FAST)
+target_link_options(berth_flags INTERFACE -Wl,--icf=all -Wl,-O2)
+
+find_program(BERTH_PROTOC protoc REQUIRED NO_CMAKE_FIND_ROOT_PATH)
+add_library(berth_protobuf INTERFACE)
+target_link_libraries(berth_protobuf INTERFACE protobuf-lite)
+add_library(berth_boost INTERFACE)
+target_compile_definitions(berth_boost INTERFACE BOOST_ASIO_NO_DEPRECATED)
+add_library(berth_tomlpp INTERFACE)
