@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The handshake: each end's first message is its Hello, and the lower generation wins. Neither end
+// waits for the other's Hello before it sends its own; the host may send its opening request right
+// behind, since a message that the agreed generation lacks is refused by its receiver anyway.
+#ifndef BERTH_PROTOCOL_WIRE_HANDSHAKE_H_
+#define BERTH_PROTOCOL_WIRE_HANDSHAKE_H_
+
+#include <cstdint>
+#include <string>
+
+#include "protocol/base/result.h"
+#include "protocol/proto/berth.pb.h"
+
+namespace berth::wire {
+
+// The generation that this build speaks, and the oldest that it still does.
+inline constexpr uint32_t kGeneration = 1;
+inline constexpr uint32_t kOldestGeneration = 1;
+
+// Built from the release and the source revision; for people.
+const char* BuildId();
+
+// Our Hello. `boot_id` and `instance_id`: 16 bytes each in the guest, empty on the host.
+v1::Hello MakeHello(std::string boot_id, std::string instance_id);
+
+// The generation both speak. EPROTONOSUPPORT, with both ranges and builds named, where there is
+// none.
+Result<uint32_t> Negotiate(const v1::Hello& ours, const v1::Hello& theirs);
+
+// A Failure message for `error`, its texts cut to kMaxFailureBytes; and an Error for what a peer
+// sent, with control characters taken out: it is shown to people.
+v1::Failure ToFailure(const Error& error);
+Error FromFailure(const v1::Failure& failure);
+
+}  // namespace berth::wire
+
+#endif  // BERTH_PROTOCOL_WIRE_HANDSHAKE_H_

@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Every bound of the protocol, with its unit in its name. A bound is checked before anything is
+// allocated for what it bounds. docs/protocol.md repeats them for authors of other clients;
+// protocol/wire/limits_test.cc keeps the two equal.
+#ifndef BERTH_PROTOCOL_WIRE_LIMITS_H_
+#define BERTH_PROTOCOL_WIRE_LIMITS_H_
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+
+namespace berth::wire {
+
+using std::chrono_literals::operator""s;
+using std::chrono_literals::operator""ms;
+
+// Guest port on which the agent listens. Below 1024, so that only a privileged guest process could
+// take it, and PID 1 already has.
+inline constexpr uint32_t kAgentPort = 1023;
+// Host port that the guest dials once per agent start, to say Ready.
+inline constexpr uint32_t kReadyPort = 1022;
+
+inline constexpr size_t kFrameHeaderBytes = 8;
+inline constexpr size_t kMaxMessageBytes =
+    1024 * 1024;  // payload of a message frame: one serialized Envelope
+inline constexpr size_t kMaxDataBytes = 256 * 1024;  // payload of a data frame
+inline constexpr int kMaxMessageDepth = 16;          // nesting of messages in an Envelope
+
+// Bytes of stdin that the host may have sent and the guest not yet granted anew.
+inline constexpr size_t kStdinWindowBytes = 256 * 1024;
+
+inline constexpr int kMaxArgs = 4096;          // elements of ExecStart.argv
+inline constexpr int kMaxEnv = 4096;           // elements of ExecStart.env
+inline constexpr int kMaxGroups = 64;          // elements of ExecStart.groups
+inline constexpr int kMaxBootPhases = 64;      // elements of Ready.phases
+inline constexpr size_t kMaxNameBytes = 256;   // user, group and phase names, terminal types
+inline constexpr size_t kMaxPathBytes = 4095;  // ExecStart.cwd: PATH_MAX less its null
+inline constexpr size_t kMaxFailureBytes =
+    4096;  // each text of a Failure, longer ones are cut by their sender
+
+inline constexpr auto kHandshakeTimeout = 10s;  // from the connection to the peer's whole Hello
+inline constexpr auto kFrameTimeout = 30s;      // from the first byte of a frame to its last
+inline constexpr auto kCallTimeout = 10s;       // for the answer to a short call (Ping, Shutdown)
+
+}  // namespace berth::wire
+
+#endif  // BERTH_PROTOCOL_WIRE_LIMITS_H_
