@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tests/e2e/host.h"
+
+#include <dirent.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <nlohmann/json.hpp>
+
+#include "protocol/base/result.h"
+
+namespace berth::e2e {
+namespace {
+
+constexpr auto kDaemonStartTimeout = 30s;
+// berthd stops its VMs on SIGTERM: each has a graceful stop and a kill within that time.
+constexpr auto kDaemonStopTimeout = 90s;
+
+std::string Env(const char* name) {
+  const char* value = getenv(name);
+  if (value == nullptr) {
+    ADD_FAILURE() << name << " is not set: run this test through ctest or tests/run";
+    return {};
+  }
+  return value;
+}
+
+}  // namespace
+
+std::string BinDir() { return Env("BERTH_BIN_DIR"); }
+
+std::string Image(const std::string& name) { return Env("BERTH_IMAGES_DIR") + "/" + name; }
+
+Host::Host(std::string state_dir, std::vector<std::string> berthd_args) {
+  std::string pattern = "/tmp/be2e-XXXXXX";
+  if (mkdtemp(pattern.data()) == nullptr) ADD_FAILURE() << "mkdtemp: " << ErrnoName(errno);
+  dir_ = pattern;
+  state_dir_ = state_dir.empty() ? dir_ + "/s" : std::move(state_dir);
+  std::vector<std::string> argv = {BinDir() + "/berthd", "--state-dir", state_dir_, "--socket",
+                                   socket()};
+  argv.insert(argv.end(), berthd_args.begin(), berthd_args.end());
+  daemon_ = std::make_unique<Process>(std::move(argv));
+  EXPECT_TRUE(daemon_->WaitForOutput("listening on", Deadline::In(kDaemonStartTimeout)))
+      << daemon_->so_far();
+}
+
+Host::~Host() {
+  daemon_->Signal(SIGTERM);
+  const Outcome end = daemon_->Wait(Deadline::In(kDaemonStopTimeout));
+  EXPECT_EQ(end.code, 0) << "berthd's end: " << end;
+  EXPECT_EQ(ProcessesNaming(dir_), std::vector<pid_t>{}) << "processes outlive berthd";
+  std::ifstream mounts("/proc/self/mounts");
+  const std::string mounted{std::istreambuf_iterator<char>(mounts), {}};
+  if (state_dir_.starts_with(dir_)) EXPECT_FALSE(mounted.contains(dir_)) << mounted;
+  EXPECT_FALSE(std::filesystem::exists(socket())) << "berthd leaves its socket";
+  std::error_code ignored;
+  std::filesystem::remove_all(dir_, ignored);
+}
+
+std::vector<std::string> Host::Argv(std::vector<std::string> args) const {
+  std::vector<std::string> argv = {BinDir() + "/berth", "--socket", socket()};
+  argv.insert(argv.end(), std::make_move_iterator(args.begin()),
+              std::make_move_iterator(args.end()));
+  return argv;
+}
+
+Outcome Host::Berth(std::vector<std::string> args, RunOptions options) {
+  return Run(Argv(std::move(args)), std::move(options));
+}
+
+std::unique_ptr<Process> Host::StartBerth(std::vector<std::string> args, RunOptions options) {
+  return std::make_unique<Process>(Argv(std::move(args)), std::move(options));
+}
+
+void Host::Up(const std::string& vm, const std::string& image,
+              std::vector<std::string> create_args) {
+  std::vector<std::string> create = {"create", vm, "--image", Image(image), "--accel", "tcg"};
+  create.insert(create.end(), create_args.begin(), create_args.end());
+  const Outcome created = Berth(std::move(create));
+  ASSERT_EQ(created.code, 0) << created;
+  const Outcome started = Berth({"start", vm});
+  ASSERT_EQ(started.code, 0) << started << "\nberthd: " << daemon_->so_far();
+}
+
+std::string Host::State(const std::string& vm) {
+  const Outcome status = Berth({"status", vm, "--json"});
+  const auto json = nlohmann::json::parse(status.out, nullptr, false);
+  if (!json.is_object() || !json.contains("state")) {
+    ADD_FAILURE() << "status " << vm << ": " << status;
+    return {};
+  }
+  return json["state"].get<std::string>();
+}
+
+std::vector<pid_t> ProcessesNaming(const std::string& text) {
+  std::vector<pid_t> pids;
+  for (const auto& entry : std::filesystem::directory_iterator("/proc")) {
+    const std::string name = entry.path().filename();
+    if (!std::ranges::all_of(name, [](unsigned char c) { return isdigit(c) != 0; })) continue;
+    std::ifstream file(entry.path() / "cmdline", std::ios::binary);
+    const std::string cmdline{std::istreambuf_iterator<char>(file), {}};
+    if (cmdline.contains(text)) pids.push_back(static_cast<pid_t>(std::stol(name)));
+  }
+  return pids;
+}
+
+}  // namespace berth::e2e

@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Host: a private berthd in a directory of its own, and what a test says to it through the CLI.
+// When it goes, it checks that nothing is left: no process, no mount, no file.
+#ifndef BERTH_TESTS_E2E_HOST_H_
+#define BERTH_TESTS_E2E_HOST_H_
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "tests/e2e/process.h"
+
+namespace berth::e2e {
+
+// What the build made; from the environment that ctest sets.
+std::string BinDir();                        // berth, berthd, berth-shim, berth-vsock
+std::string Image(const std::string& name);  // "demo" and the variants of tests/e2e/images
+
+class Host {
+ public:
+  // Starts berthd and waits until it listens. `state_dir` may be a directory that the test
+  // prepared; empty: a new one.
+  explicit Host(std::string state_dir = {}, std::vector<std::string> berthd_args = {});
+  Host(const Host&) = delete;
+  Host& operator=(const Host&) = delete;
+  // Ends berthd as an operator would (SIGTERM) and fails the test where anything remains.
+  ~Host();
+
+  // `berth ARGS…` against this daemon.
+  Outcome Berth(std::vector<std::string> args, RunOptions options = {});
+  std::unique_ptr<Process> StartBerth(std::vector<std::string> args, RunOptions options = {});
+  // Creates and starts a VM of `image`; the test fails where either does not work.
+  void Up(const std::string& vm, const std::string& image = "demo",
+          std::vector<std::string> create_args = {});
+  // `berth status VM --json`'s "state".
+  std::string State(const std::string& vm);
+
+  std::string VmDir(const std::string& vm) const { return dir_ + "/s/vms/" + vm; }
+  const std::string& dir() const { return dir_; }
+  std::string socket() const { return dir_ + "/b.sock"; }
+  Process& daemon() { return *daemon_; }
+
+ private:
+  std::vector<std::string> Argv(std::vector<std::string> args) const;
+
+  std::string dir_;  // short: Unix socket paths below it have 107 bytes
+  std::string state_dir_;
+  std::unique_ptr<Process> daemon_;
+};
+
+// The processes whose command line names `text`.
+std::vector<pid_t> ProcessesNaming(const std::string& text);
+
+}  // namespace berth::e2e
+
+#endif  // BERTH_TESTS_E2E_HOST_H_
