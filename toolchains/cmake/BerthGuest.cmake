@@ -3,7 +3,10 @@
 # The guest side of berth_flags: small static-PIE code on musl, libc++ and the sysroot of toolchains/bootstrap.
 include_guard(GLOBAL)
 
-target_compile_options(berth_flags INTERFACE -ffunction-sections -fdata-sections)
+# -nostdinc++: Clang would prefer the host's own libc++ where it is installed.
+target_compile_options(berth_flags INTERFACE
+  -nostdinc++ "SHELL:-isystem ${CMAKE_SYSROOT}/usr/include/c++/v1" "-ffile-prefix-map=${CMAKE_SYSROOT}=/sysroot"
+  -ffunction-sections -fdata-sections)
 target_compile_definitions(berth_flags INTERFACE _LIBCPP_HARDENING_MODE=_LIBCPP_HARDENING_MODE_FAST)
 target_link_options(berth_flags INTERFACE -Wl,--icf=all -Wl,-O2)
 

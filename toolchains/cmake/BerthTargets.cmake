@@ -13,7 +13,8 @@
 # tests/lint/include_rules.txt lets include it may. A dependency it does not allow ends the configure step.
 #
 # Third-party targets on both sides: berth_boost (Asio), berth_tomlpp, berth_protobuf. On the host also those of
-# fmt::fmt, spdlog::spdlog, nlohmann_json::nlohmann_json, CLI11::CLI11, GTest::gmock, benchmark::benchmark.
+# fmt::fmt, spdlog::spdlog, nlohmann_json::nlohmann_json, CLI11::CLI11, GTest::gmock, benchmark::benchmark; a library that
+# goes into a STATIC executable takes fmt::fmt-header-only, for Debian's fmt::fmt is a shared object.
 
 include_guard(GLOBAL)
 include(BerthFlags)
