@@ -71,7 +71,7 @@ std::vector<std::string> Host::Argv(std::vector<std::string> args) const {
 }
 
 Outcome Host::Berth(std::vector<std::string> args, RunOptions options) {
-  return Run(Argv(std::move(args)), std::move(options));
+  return RunCommand(Argv(std::move(args)), std::move(options));
 }
 
 std::unique_ptr<Process> Host::StartBerth(std::vector<std::string> args, RunOptions options) {

@@ -167,7 +167,7 @@ Outcome Process::Wait(Deadline deadline) {
   return outcome_;
 }
 
-Outcome Run(std::vector<std::string> argv, RunOptions options) {
+Outcome RunCommand(std::vector<std::string> argv, RunOptions options) {
   const Deadline deadline = Deadline::In(options.timeout);
   Process process(std::move(argv), std::move(options));
   return process.Wait(deadline);

@@ -34,10 +34,10 @@ struct Outcome {
 std::ostream& operator<<(std::ostream& stream, const Outcome& outcome);
 
 struct RunOptions {
-  std::string stdin_data;        // then end of file
-  std::vector<std::string> env;  // "NAME=value", on top of the test's own
+  std::string stdin_data = {};        // then end of file
+  std::vector<std::string> env = {};  // "NAME=value", on top of the test's own
   std::chrono::nanoseconds timeout = kCommandTimeout;
-  std::optional<uid_t> uid;  // with the same gid and no groups
+  std::optional<uid_t> uid = {};  // with the same gid and no groups
 };
 
 // A program with pipes on stdin, stdout and stderr. Killed and reaped with the object.
@@ -78,7 +78,7 @@ class Process {
   Outcome outcome_;
 };
 
-Outcome Run(std::vector<std::string> argv, RunOptions options = {});
+Outcome RunCommand(std::vector<std::string> argv, RunOptions options = {});
 
 }  // namespace berth::e2e
 
