@@ -8,7 +8,10 @@
 //   o  8 bytes little-endian follow: sends so many bytes            the floor of stdout
 //   i  8 bytes little-endian follow: reads so many, then one byte   the floor of stdin
 //
-// usage: bench-peer PORT PROGRAM. One connection at a time: a benchmark wants nothing beside it.
+// usage: bench-peer PORT PROGRAM           one connection at a time: a benchmark wants nothing
+// beside it
+//        bench-peer --source|--sink BYTES  the same bulk loops over stdout and stdin, as a program
+//        that the agent runs
 #include <linux/vm_sockets.h>
 #include <spawn.h>
 #include <sys/socket.h>
@@ -103,6 +106,22 @@ void Serve(int fd, const char* program) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  if (argc == 3 && std::strcmp(argv[1], "--source") == 0) {
+    const std::vector<char> chunk(kChunkBytes, 'b');
+    for (uint64_t left = std::strtoull(argv[2], nullptr, 10); left > 0;) {
+      const ssize_t n = write(STDOUT_FILENO, chunk.data(), std::min<uint64_t>(left, chunk.size()));
+      if (n <= 0) return 1;
+      left -= static_cast<uint64_t>(n);
+    }
+    return 0;
+  }
+  if (argc == 3 && std::strcmp(argv[1], "--sink") == 0) {
+    std::vector<char> chunk(kChunkBytes);
+    uint64_t left = std::strtoull(argv[2], nullptr, 10);
+    for (ssize_t n = 0; (n = read(STDIN_FILENO, chunk.data(), chunk.size())) > 0;)
+      left -= static_cast<uint64_t>(n);
+    return left == 0 ? 0 : 1;
+  }
   if (argc != 3) {
     berth::Log(berth::LogLevel::kError, "bench-peer", "usage: bench-peer PORT PROGRAM");
     return 2;
