@@ -5,11 +5,9 @@
 #include <sys/socket.h>
 
 #include <algorithm>
-#include <boost/asio/buffer.hpp>
 #include <boost/asio/error.hpp>
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/use_awaitable.hpp>
-#include <boost/asio/write.hpp>
 
 namespace berth::wire {
 
@@ -71,7 +69,7 @@ Result<v1::Envelope> DecodeMessage(std::span<const std::byte> payload) {
   return message;
 }
 
-Channel::Channel(Socket socket) : socket_(std::move(socket)), timer_(socket_.get_executor()) {}
+Channel::Channel(Socket socket) : socket_(std::move(socket)), expiry_(socket_.get_executor()) {}
 
 asio::awaitable<Result<std::optional<FrameView>>> Channel::Read() {
   return ReadUntil(std::nullopt);
@@ -81,47 +79,48 @@ asio::awaitable<Result<std::optional<FrameView>>> Channel::Read(Deadline deadlin
   return ReadUntil(deadline);
 }
 
+Result<TryFrame> Channel::TryRead() {
+  for (;;) {
+    auto frame = buffer_.Next();
+    if (!frame) return std::unexpected(frame.error());
+    if (*frame) return TryFrame{TryFrame::State::kFrame, **frame};
+    if (closed_) return Fail("read-frame", ECANCELED, "the channel is closed");
+    const std::span<std::byte> room = buffer_.Prepare();
+    const ssize_t n = recv(socket_.native_handle(), room.data(), room.size(), MSG_DONTWAIT);
+    if (n > 0) {
+      buffer_.Commit(static_cast<size_t>(n));
+    } else if (n == 0) {
+      if (!buffer_.InsideFrame()) return TryFrame{TryFrame::State::kClosed, {}};
+      return Fail("read-frame", ECONNRESET, "the peer closed in the middle of a frame");
+    } else if (errno == EAGAIN) {
+      return TryFrame{TryFrame::State::kWouldBlock, {}};
+    } else if (errno != EINTR) {
+      return ErrnoError("read-frame");
+    }
+  }
+}
+
 asio::awaitable<Result<std::optional<FrameView>>> Channel::ReadUntil(
     std::optional<Deadline> deadline) {
   std::optional<Deadline> frame_deadline;
   for (;;) {
-    auto frame = buffer_.Next();
-    if (!frame || *frame) co_return frame;
+    const auto attempt = TryRead();
+    if (!attempt) co_return std::unexpected(attempt.error());
+    if (attempt->state == TryFrame::State::kFrame) co_return attempt->frame;
+    if (attempt->state == TryFrame::State::kClosed) co_return std::nullopt;
 
-    if (closed_) co_return Fail("read-frame", ECANCELED, "the channel is closed");
     if (buffer_.InsideFrame() && !frame_deadline) frame_deadline = Deadline::In(kFrameTimeout);
     std::optional<Deadline> until = deadline;
     if (frame_deadline && (!until || frame_deadline->at() < until->at())) until = frame_deadline;
-    timed_out_ = false;
-    if (until) {
-      const uint64_t epoch = ++timer_epoch_;
-      timer_.expires_at(until->at());
-      timer_.async_wait([this, epoch](const boost::system::error_code& code) {
-        if (code || epoch != timer_epoch_) return;
-        timed_out_ = true;
-        socket_.cancel();
-      });
-    }
-    const std::span<std::byte> room = buffer_.Prepare();
+    if (until) expiry_.Arm(*until, socket_);
     boost::system::error_code code;
-    const size_t n = co_await socket_.async_read_some(
-        asio::buffer(room.data(), room.size()), asio::redirect_error(asio::use_awaitable, code));
-    if (until) {
-      ++timer_epoch_;
-      timer_.cancel();
-    }
-    buffer_.Commit(n);
-    if (!code) continue;
-    if (timed_out_) {
+    co_await socket_.async_wait(Socket::wait_read, asio::redirect_error(asio::use_awaitable, code));
+    if (until && expiry_.Disarm()) {
       co_return Fail("read-frame", ETIMEDOUT,
                      buffer_.InsideFrame() ? "the rest of a frame did not arrive in time"
                                            : "no answer arrived in time");
     }
-    if (code == asio::error::eof && !buffer_.InsideFrame()) co_return std::nullopt;
-    if (code == asio::error::eof) {
-      co_return Fail("read-frame", ECONNRESET, "the peer closed in the middle of a frame");
-    }
-    co_return std::unexpected(FromAsio("read-frame", code));
+    if (code) co_return std::unexpected(FromAsio("read-frame", code));
   }
 }
 
@@ -135,37 +134,64 @@ asio::awaitable<Result<v1::Envelope>> Channel::ReadMessage(Deadline deadline) {
   co_return DecodeMessage((*frame)->payload);
 }
 
-asio::awaitable<Result<>> Channel::WriteBytes(std::span<const std::byte> bytes) {
-  if (closed_) co_return Fail("write-frame", ECANCELED, "the channel is closed");
-  boost::system::error_code code;
-  co_await asio::async_write(socket_, asio::buffer(bytes.data(), bytes.size()),
-                             asio::redirect_error(asio::use_awaitable, code));
-  if (code) co_return std::unexpected(FromAsio("write-frame", code));
+asio::awaitable<Result<>> Channel::WriteUntil(std::span<const std::byte> bytes,
+                                              std::optional<Deadline> deadline) {
+  while (!bytes.empty()) {
+    if (closed_) co_return Fail("write-frame", ECANCELED, "the channel is closed");
+    const ssize_t n =
+        send(socket_.native_handle(), bytes.data(), bytes.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+    if (n >= 0) {
+      bytes = bytes.subspan(static_cast<size_t>(n));
+      continue;
+    }
+    if (errno == EINTR) continue;
+    if (errno != EAGAIN) co_return ErrnoError("write-frame");
+    if (deadline) expiry_.Arm(*deadline, socket_);
+    boost::system::error_code code;
+    co_await socket_.async_wait(Socket::wait_write,
+                                asio::redirect_error(asio::use_awaitable, code));
+    if (deadline && expiry_.Disarm()) {
+      co_return Fail("write-frame", ETIMEDOUT, "the peer did not take the bytes in time");
+    }
+    if (code) co_return std::unexpected(FromAsio("write-frame", code));
+  }
   co_return Result<>{};
+}
+
+asio::awaitable<Result<>> Channel::WriteBytes(std::span<const std::byte> bytes) {
+  return WriteUntil(bytes, std::nullopt);
+}
+
+asio::awaitable<Result<>> Channel::WriteBytes(std::span<const std::byte> bytes, Deadline deadline) {
+  return WriteUntil(bytes, deadline);
 }
 
 asio::awaitable<Result<>> Channel::Write(const v1::Envelope& message) {
   const auto bytes = EncodeMessage(message);
   if (!bytes) co_return std::unexpected(bytes.error());
-  co_return co_await WriteBytes(std::as_bytes(std::span(*bytes)));
+  co_return co_await WriteUntil(std::as_bytes(std::span(*bytes)), std::nullopt);
+}
+
+asio::awaitable<Result<>> Channel::Write(const v1::Envelope& message, Deadline deadline) {
+  const auto bytes = EncodeMessage(message);
+  if (!bytes) co_return std::unexpected(bytes.error());
+  co_return co_await WriteUntil(std::as_bytes(std::span(*bytes)), deadline);
 }
 
 asio::awaitable<Result<>> Channel::WriteData(Stream stream, std::span<std::byte> frame) {
   const auto header = EncodeHeader(
       {FrameKind::kData, stream, static_cast<uint32_t>(frame.size() - kFrameHeaderBytes)});
   std::ranges::copy(header, frame.begin());
-  co_return co_await WriteBytes(frame);
+  co_return co_await WriteUntil(frame, std::nullopt);
 }
 
 asio::awaitable<Result<>> Channel::WriteEnd(Stream stream) {
   const HeaderBytes header = EncodeHeader({FrameKind::kEnd, stream, 0});
-  co_return co_await WriteBytes(header);
+  co_return co_await WriteUntil(header, std::nullopt);
 }
 
 void Channel::Close() {
   closed_ = true;
-  ++timer_epoch_;
-  timer_.cancel();
   boost::system::error_code ignored;
   socket_.close(ignored);
 }

@@ -66,37 +66,65 @@ Result<FrameHeader> DecodeHeader(std::span<const std::byte, kFrameHeaderBytes> b
   return FrameHeader{static_cast<FrameKind>(kind), static_cast<Stream>(stream), length};
 }
 
-std::span<std::byte> FrameBuffer::Prepare() {
-  if (begin_ == end_) begin_ = end_ = 0;
-  size_t wanted = std::max(bytes_.size(), kInitialBytes);
-  if (end_ - begin_ >= kFrameHeaderBytes) {
-    const auto header = DecodeHeader(std::span(bytes_).subspan(begin_).first<kFrameHeaderBytes>());
-    if (header) wanted = std::max(wanted, kFrameHeaderBytes + header->length);
-  }
-  // Move what is left to the front only where the rest of the frame would not fit behind it.
-  if (begin_ > 0 && (end_ == bytes_.size() || begin_ + wanted > bytes_.size())) {
-    std::memmove(bytes_.data(), bytes_.data() + begin_, end_ - begin_);
-    end_ -= begin_;
-    begin_ = 0;
-  }
-  if (bytes_.size() < wanted) bytes_.resize(wanted);
-  return std::span(bytes_).subspan(end_);
+// How much room the bytes from begin_ on need.
+size_t FrameBuffer::WantedBytes() const {
+  if (data_left_ > 0) return std::min(data_left_, kPieceBytes);
+  if (Unread().size() < kFrameHeaderBytes) return kInitialBytes;
+  const auto header = DecodeHeader(Unread().first<kFrameHeaderBytes>());
+  if (!header) return kInitialBytes;
+  const size_t whole = kFrameHeaderBytes + header->length;
+  return header->kind == FrameKind::kData ? std::min(whole, kPieceBytes) : whole;
 }
 
-void FrameBuffer::Commit(size_t bytes) { end_ += std::min(bytes, bytes_.size() - end_); }
+std::span<std::byte> FrameBuffer::Prepare() {
+  const size_t held = end_ - begin_;
+  const size_t wanted = std::max(WantedBytes(), kInitialBytes);
+  const bool shrink = capacity_ > kPieceBytes && wanted <= kPieceBytes && held <= kPieceBytes;
+  if (capacity_ < wanted || shrink) {
+    const size_t capacity = shrink ? kPieceBytes : wanted;
+    auto larger = std::make_unique_for_overwrite<std::byte[]>(capacity);
+    std::ranges::copy(Unread(), larger.get());
+    bytes_ = std::move(larger);
+    capacity_ = capacity;
+    begin_ = 0;
+    end_ = held;
+  } else if (held == 0) {
+    begin_ = end_ = 0;
+  } else if (end_ == capacity_ || begin_ + wanted > capacity_) {
+    // Only where the rest of the frame would not fit behind what is held.
+    std::memmove(bytes_.get(), bytes_.get() + begin_, held);
+    begin_ = 0;
+    end_ = held;
+  }
+  return {bytes_.get() + end_, capacity_ - end_};
+}
+
+void FrameBuffer::Commit(size_t bytes) { end_ += std::min(bytes, capacity_ - end_); }
 
 Result<std::optional<FrameView>> FrameBuffer::Next() {
   if (error_) return std::unexpected(*error_);
-  if (end_ - begin_ < kFrameHeaderBytes) return std::nullopt;
-  const auto unread = std::span<const std::byte>(bytes_).subspan(begin_, end_ - begin_);
-  const auto header = DecodeHeader(unread.first<kFrameHeaderBytes>());
-  if (!header) {
-    error_ = header.error();
-    return std::unexpected(*error_);
+  if (data_left_ == 0) {
+    if (Unread().size() < kFrameHeaderBytes) return std::nullopt;
+    const auto header = DecodeHeader(Unread().first<kFrameHeaderBytes>());
+    if (!header) {
+      error_ = header.error();
+      return std::unexpected(*error_);
+    }
+    if (header->kind != FrameKind::kData) {
+      if (Unread().size() < kFrameHeaderBytes + header->length) return std::nullopt;
+      const auto payload = Unread().subspan(kFrameHeaderBytes, header->length);
+      begin_ += kFrameHeaderBytes + header->length;
+      return FrameView{header->kind, header->stream, payload};
+    }
+    begin_ += kFrameHeaderBytes;
+    data_left_ = header->length;
+    data_stream_ = header->stream;
   }
-  if (unread.size() < kFrameHeaderBytes + header->length) return std::nullopt;
-  begin_ += kFrameHeaderBytes + header->length;
-  return FrameView{header->kind, header->stream, unread.subspan(kFrameHeaderBytes, header->length)};
+  const auto piece = Unread().first(std::min(Unread().size(), data_left_));
+  if (piece.empty()) return std::nullopt;
+  begin_ += piece.size();
+  data_left_ -= piece.size();
+  return FrameView{FrameKind::kData, data_stream_, piece};
 }
 
 }  // namespace berth::wire

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The handshake: each end's first message is its Hello, and the lower generation wins. Neither end
-// waits for the other's Hello before it sends its own; the host may send its opening request right
-// behind, since a message that the agreed generation lacks is refused by its receiver anyway.
+// The handshake: each end's first message is its Hello, and the lower generation wins. The end that
+// dialled sends its Hello at once, with its opening request right behind (a message that the agreed
+// generation lacks is refused by its receiver anyway). The end that was dialled answers a Hello
+// with its own: it may put both answers into one write where the request is already there, and a
+// stranger learns nothing from it.
 #ifndef BERTH_PROTOCOL_WIRE_HANDSHAKE_H_
 #define BERTH_PROTOCOL_WIRE_HANDSHAKE_H_
 
