@@ -18,6 +18,10 @@
 
 namespace berth {
 
+// The vsock port that PID 1 listens on for the agent. Below 1024, so that only a privileged guest
+// process could take it, and PID 1 already has.
+inline constexpr uint32_t kAgentVsockPort = 1023;
+
 // The descriptors berth-agent is started with.
 inline constexpr int kAgentListenerFd = 3;
 inline constexpr int kAgentControlFd = 4;
@@ -38,7 +42,8 @@ struct ControlPacket {
       0;  // kBootPhase: when the phase began, CLOCK_MONOTONIC (since the guest's kernel started)
   int64_t grace_ms =
       0;  // kShutdown: how long services get between SIGTERM and SIGKILL; 0: PID 1's own
-  char name[40] = {};  // kBootPhase: null-terminated
+  uint32_t agent_starts = 0;  // kBootPhasesEnd: 1 for the agent's first start since boot
+  char name[36] = {};         // kBootPhase: null-terminated
 };
 static_assert(std::is_trivially_copyable_v<ControlPacket> && sizeof(ControlPacket) == 64);
 

@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "init/backoff.h"
+
+#include <algorithm>
+
+namespace berth::init {
+
+std::chrono::milliseconds Backoff::Ended(std::chrono::nanoseconds lived) {
+  using std::chrono::milliseconds;
+  if (lived >= policy_.stable_after) {
+    was_stable_ = true;
+    short_lives_ = 0;
+    return milliseconds(0);
+  }
+  ++short_lives_;
+  // The first death may be a stray kill: whoever waits for the service should not feel it.
+  if (short_lives_ == 1) return milliseconds(0);
+  milliseconds wait = policy_.first;
+  for (int i = 2; i < short_lives_ && wait < policy_.longest; ++i) wait *= 2;
+  return std::min(wait, policy_.longest);
+}
+
+}  // namespace berth::init

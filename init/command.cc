@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "init/command.h"
+
+#include <signal.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <string>
+#include <string_view>
+
+#include "init/console.h"
+#include "protocol/base/log.h"
+
+namespace berth::init {
+namespace {
+
+constexpr std::string_view kHelp =
+    R"(berth-init: the first process of a microVM.
+
+As PID 1 it takes no arguments: it reads the kernel command line (docs/init.md).
+  --version            print the version
+  --help               print this
+In a guest:
+  poweroff             end the machine, in stages
+  reboot               the same, then start it anew
+  halt                 the same, then stop the CPU
+)";
+
+struct Verb {
+  std::string_view name;
+  int signal;
+};
+constexpr Verb kVerbs[] = {{"poweroff", SIGUSR2}, {"reboot", SIGINT}, {"halt", SIGUSR1}};
+
+void Print(std::string_view text) {
+  [[maybe_unused]] const ssize_t n = write(STDOUT_FILENO, text.data(), text.size());
+}
+
+int Usage(std::string_view text) {
+  Log(LogLevel::kError, kProgram, text);
+  return 2;
+}
+
+}  // namespace
+
+int RunCommand(std::span<char* const> argv) {
+  std::string_view word = argv.empty() ? "" : argv[0];
+  word.remove_prefix(word.rfind('/') + 1);
+  const bool by_name = std::ranges::find(kVerbs, word, &Verb::name) != std::end(kVerbs);
+  if (!by_name) {
+    if (argv.size() != 2) {
+      return Usage("runs as PID 1 of a guest, and this is process " + std::to_string(getpid()) +
+                   "; try --help");
+    }
+    word = argv[1];
+  }
+  if (word == "--version") {
+    Print("berth-init " BERTH_BUILD_ID "\n");
+    return 0;
+  }
+  if (word == "--help") {
+    Print(kHelp);
+    return 0;
+  }
+  const auto* verb = std::ranges::find(kVerbs, word, &Verb::name);
+  if (verb == std::end(kVerbs)) return Usage("unknown: " + std::string(word) + "; try --help");
+  if (kill(1, verb->signal) != 0) {
+    Log(LogLevel::kError, kProgram, Error{"signal", errno, "PID 1", ""}.Message());
+    return 1;
+  }
+  return 0;
+}
+
+}  // namespace berth::init

@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The last stage of a shutdown: unmount in reverse, name who stands in the way, sync, end.
+#ifndef BERTH_INIT_FINISH_H_
+#define BERTH_INIT_FINISH_H_
+
+#include <chrono>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "protocol/base/control.h"
+
+namespace berth::init {
+
+// How long unmounting and syncing may take together; a disk that died must not keep the machine.
+inline constexpr std::chrono::seconds kFinishWait{20};
+
+struct MountEntry {
+  std::string target;
+  std::string fstype;
+  friend bool operator==(const MountEntry&, const MountEntry&) = default;
+};
+
+// The mounts of /proc/self/mounts that can hold unwritten data, in the order in which to take them
+// down: last mounted first, then "/", then what "/" itself stands on (kUpperPath). Pure.
+std::vector<MountEntry> TakedownOrder(std::string_view mounts);
+
+[[noreturn]] void Finish(ShutdownMode mode);
+
+}  // namespace berth::init
+
+#endif  // BERTH_INIT_FINISH_H_

@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// berth-init: PID 1 of a guest, from the first instruction in user space to the last. One process,
+// one thread; it never exits. Boot() is the manual: what happens, in the order in which it does.
+#include <unistd.h>
+
+#include <span>
+
+#include "init/agent.h"
+#include "init/cmdline.h"
+#include "init/command.h"
+#include "init/console.h"
+#include "init/listener.h"
+#include "init/module_loader.h"
+#include "init/mounts.h"
+#include "init/network.h"
+#include "init/phases.h"
+#include "init/root.h"
+#include "init/supervise.h"
+#include "init/uevent.h"
+#include "protocol/base/io.h"
+
+namespace berth::init {
+namespace {
+
+struct Machine {
+  std::string agent_path;
+  UniqueFd listener;
+};
+
+// Another program takes PID 1 over; it returns only where it cannot be started.
+Error HandOver(const std::string& program) {
+  char* const argv[] = {const_cast<char*>(program.c_str()), nullptr};
+  execv(program.c_str(), argv);
+  return Error{"berth.init", errno, program, "the root file system needs this program"};
+}
+
+std::string AgentPath(const Options& options) {
+  if (!options.agent.empty()) return options.agent;
+  return access(kCarriedAgentPath, X_OK) == 0 ? kCarriedAgentPath : kAgentPath;
+}
+
+Result<Machine> Boot(BootPhases& phases) {
+  BERTH_TRY(MountAll(kEarlyMounts));
+  OpenConsole();
+  BERTH_ASSIGN(const std::string cmdline, ReadFile("/proc/cmdline", kMaxCmdlineBytes));
+  const Options options = ParseCmdline(cmdline);
+  for (const std::string& mistake : options.mistakes) Warn(mistake);
+
+  // Listening before the first driver is loaded: a device that appears is never missed.
+  BERTH_ASSIGN(UeventSocket uevents, UeventSocket::Open());
+  phases.Begin("modules");
+  ModuleLoader modules = ModuleLoader::Open(options);
+  modules.LoadListed(options);
+
+  phases.Begin("root");
+  BERTH_TRY(EnterRoot(options, modules, uevents, phases));
+  if (!options.init.empty()) return std::unexpected(HandOver(options.init));
+
+  phases.Begin("mounts");
+  BERTH_TRY(MountAll(kMounts));
+  BERTH_TRY(MakeTree(kDirs, kLinks));
+  SetSysctls(kSysctls);
+
+  phases.Begin("network");
+  if (auto named = SetHostname(options.hostname); !named) Warn(named.error());
+  if (auto up = BringLoopbackUp(); !up) Warn(up.error());
+
+  phases.Begin("listener");
+  BERTH_ASSIGN(UniqueFd listener, OpenAgentListener(uevents));
+  phases.Begin("agent");
+  return Machine{AgentPath(options), std::move(listener)};
+}
+
+[[noreturn]] void RunAsPid1() {
+  BootPhases phases;
+  phases.Begin("pid1");
+  InstallCrashHandler();
+  BlockSignals();
+  auto machine = Boot(phases);
+  if (!machine) Fatal(machine.error());
+  Supervisor supervisor(Agent(std::move(machine->agent_path), std::move(machine->listener)),
+                        phases);
+  if (auto started = supervisor.Start(); !started) Fatal(started.error());
+  supervisor.Run();
+}
+
+}  // namespace
+}  // namespace berth::init
+
+int main(int argc, char* argv[]) {
+  if (getpid() != 1) {
+    return berth::init::RunCommand(std::span(argv, static_cast<size_t>(argc)));
+  }
+  berth::init::RunAsPid1();
+}

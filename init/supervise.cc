@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "init/supervise.h"
+
+#include <signal.h>
+#include <sys/epoll.h>
+#include <sys/reboot.h>
+#include <sys/signalfd.h>
+#include <sys/timerfd.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "init/console.h"
+#include "init/finish.h"
+
+namespace berth::init {
+namespace {
+
+enum Source : uint32_t { kSignals, kTimer, kControl };
+
+struct SignalMeaning {
+  int signal;
+  ShutdownMode mode;
+  const char* name;
+};
+
+// docs/init.md explains the choice; poweroff(8), reboot(8) and halt(8) of busybox send USR2, TERM
+// and USR1.
+constexpr SignalMeaning kMeanings[] = {
+    {SIGTERM, ShutdownMode::kPowerOff, "SIGTERM"}, {SIGPWR, ShutdownMode::kPowerOff, "SIGPWR"},
+    {SIGUSR2, ShutdownMode::kPowerOff, "SIGUSR2"}, {SIGINT, ShutdownMode::kReboot, "SIGINT"},
+    {SIGUSR1, ShutdownMode::kHalt, "SIGUSR1"},
+};
+
+sigset_t HandledSignals() {
+  sigset_t set;
+  sigemptyset(&set);
+  sigaddset(&set, SIGCHLD);
+  for (const SignalMeaning& meaning : kMeanings) sigaddset(&set, meaning.signal);
+  return set;
+}
+
+constexpr int kReapBatch = 512;
+constexpr const char* kAgentName = "agent";
+
+}  // namespace
+
+void BlockSignals() {
+  const sigset_t set = HandledSignals();
+  sigprocmask(SIG_BLOCK, &set, nullptr);
+}
+
+Result<> Supervisor::Start() {
+  // The three-finger salute becomes a SIGINT to PID 1, not an unclean reboot.
+  reboot(RB_DISABLE_CAD);
+  const sigset_t set = HandledSignals();
+  signals_.Reset(signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK));
+  timer_.Reset(timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK));
+  epoll_.Reset(epoll_create1(EPOLL_CLOEXEC));
+  if (!signals_ || !timer_ || !epoll_) return ErrnoError("event-loop");
+  epoll_event on_signal{.events = EPOLLIN, .data = {.u32 = kSignals}};
+  epoll_event on_timer{.events = EPOLLIN, .data = {.u32 = kTimer}};
+  if (epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, signals_.get(), &on_signal) != 0 ||
+      epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, timer_.get(), &on_timer) != 0) {
+    return ErrnoError("event-loop", "epoll_ctl");
+  }
+  services_.Add(kAgentName, BackoffPolicy{}, [this] {
+    watched_control_ = -1;  // the number of the new socket may be the old one's
+    return agent_.Start(phases_.all());
+  });
+  return services_.StartDue(Deadline::Clock::now());
+}
+
+void Supervisor::Run() {
+  for (;;) {
+    if (auto started = services_.StartDue(Deadline::Clock::now()); !started && deaths_.Allow()) {
+      Warn(started.error());
+    }
+    WatchAgent();
+    ArmTimer();
+    epoll_event events[4];
+    const int n = epoll_wait(epoll_.get(), events, std::size(events), more_to_reap_ ? 0 : -1);
+    for (int i = 0; i < n; ++i) {
+      switch (events[i].data.u32) {
+        case kSignals:
+          TakeSignals();
+          more_to_reap_ = true;
+          break;
+        case kControl:
+          TakeRequests();
+          break;
+        case kTimer:
+          uint64_t expirations;
+          [[maybe_unused]] const ssize_t taken =
+              read(timer_.get(), &expirations, sizeof(expirations));
+          break;
+      }
+    }
+    if (more_to_reap_) more_to_reap_ = Reap();
+    Do(shutdown_.TimePassed(Deadline::Clock::now()));
+  }
+}
+
+void Supervisor::TakeSignals() {
+  signalfd_siginfo info;
+  while (read(signals_.get(), &info, sizeof(info)) == sizeof(info)) {
+    for (const SignalMeaning& meaning : kMeanings) {
+      if (static_cast<int>(info.ssi_signo) == meaning.signal) {
+        Request(meaning.mode, kDefaultGrace, meaning.name);
+      }
+    }
+  }
+}
+
+void Supervisor::TakeRequests() {
+  while (const auto packet = agent_.TakeRequest()) {
+    const auto grace = std::clamp<int64_t>(packet->grace_ms, 0, kMaxGrace.count());
+    Request(packet->mode, std::chrono::milliseconds(grace), "the host");
+  }
+}
+
+bool Supervisor::Reap() {
+  for (int i = 0; i < kReapBatch; ++i) {
+    int status = 0;
+    const pid_t pid = waitpid(-1, &status, WNOHANG);
+    if (pid == 0) return false;
+    if (pid < 0) {
+      // ECHILD: nothing runs but PID 1, for every orphan is its child.
+      Do(shutdown_.NoProcessLeft());
+      return false;
+    }
+    if (const auto end = services_.Reaped(pid, status, Deadline::Clock::now())) ReportEnd(*end);
+  }
+  return true;
+}
+
+void Supervisor::ReportEnd(const Services::End& end) {
+  if (shutdown_.stage() != Shutdown::Stage::kRunning) return;
+  std::string text = end.name + ": ended (" + end.how + ")";
+  if (end.crash_loop && !end.was_stable) {
+    // It never worked on this machine, and without it the host can do nothing here. Once it has
+    // worked, the machine is worth more than the verdict: it is then tried for ever.
+    Log(LogLevel::kFatal, kProgram, text + " again and again since boot; powering off");
+    Do(shutdown_.Request(ShutdownMode::kPowerOff, kDefaultGrace, Deadline::Clock::now()));
+    services_.StopRestarting();
+    return;
+  }
+  if (!deaths_.Allow()) return;
+  if (const long swallowed = deaths_.TakeSuppressed()) {
+    text += " (" + std::to_string(swallowed) + " such lines left out)";
+  }
+  Warn(text + "; starts again in " + std::to_string(end.restart_in.count()) + " ms");
+}
+
+void Supervisor::Request(ShutdownMode mode, std::chrono::milliseconds grace, const char* who) {
+  if (shutdown_.stage() == Shutdown::Stage::kRunning) {
+    Info(std::string("shutting down: asked by ") + who);
+  }
+  Do(shutdown_.Request(mode, grace, Deadline::Clock::now()));
+}
+
+void Supervisor::Do(Shutdown::Action action) {
+  switch (action) {
+    case Shutdown::Action::kNothing:
+      return;
+    case Shutdown::Action::kTerminateAll:
+      services_.StopRestarting();
+      agent_.TellShuttingDown(shutdown_.mode());
+      kill(-1, SIGTERM);
+      // A stopped process would hold its SIGTERM until the grace is over.
+      kill(-1, SIGCONT);
+      // With no child at all there is no SIGCHLD to wait for.
+      more_to_reap_ = true;
+      return;
+    case Shutdown::Action::kKillAll:
+      kill(-1, SIGKILL);
+      return;
+    case Shutdown::Action::kFinish:
+      Finish(shutdown_.mode());
+  }
+}
+
+void Supervisor::ArmTimer() {
+  std::optional<Time> next = services_.next_start();
+  if (const auto deadline = shutdown_.deadline(); deadline && (!next || *deadline < *next)) {
+    next = deadline;
+  }
+  if (next == armed_) return;
+  armed_ = next;
+  itimerspec setting{};
+  if (next) {
+    // A steady_clock time is CLOCK_MONOTONIC's; zero would disarm, the past fires at once.
+    const int64_t ns =
+        std::max<int64_t>(std::chrono::nanoseconds(next->time_since_epoch()).count(), 1);
+    setting.it_value.tv_sec = static_cast<time_t>(ns / 1'000'000'000);
+    setting.it_value.tv_nsec = static_cast<long>(ns % 1'000'000'000);
+  }
+  timerfd_settime(timer_.get(), TFD_TIMER_ABSTIME, &setting, nullptr);
+}
+
+void Supervisor::WatchAgent() {
+  // A closed descriptor has left the epoll set by itself.
+  if (agent_.control_fd() < 0) watched_control_ = -1;
+  if (agent_.control_fd() == watched_control_) return;
+  epoll_event on_control{.events = EPOLLIN, .data = {.u32 = kControl}};
+  if (epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, agent_.control_fd(), &on_control) != 0) {
+    Warn(Error{"control", errno, "the agent's requests cannot be heard", ""});
+  }
+  watched_control_ = agent_.control_fd();
+}
+
+}  // namespace berth::init
