@@ -32,6 +32,10 @@ inline constexpr std::string_view kQmpFd = "{qmp-fd}";
 inline constexpr std::string_view kShimQmpFd = "{shim-qmp-fd}";
 inline constexpr std::string_view kNotifyFd = "{notify-fd}";
 
+// The id of the hypervisor's character device that {vhost-fd} serves: the shim asks the monitor
+// about it.
+inline constexpr std::string_view kVsockChardev = "vsock";
+
 struct LaunchSpec {
   std::string vm;
   uint32_t cid = 0;

@@ -12,12 +12,13 @@
 #include <chrono>
 #include <cstdint>
 #include <expected>
-#include <nlohmann/json_fwd.hpp>
+#include <nlohmann/json.hpp>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "protocol/base/result.h"
+#include "supervisor/hypervisor/bounded_json.h"
 
 namespace berth {
 
@@ -82,14 +83,8 @@ struct VmSpec {
   friend bool operator==(const VmSpec&, const VmSpec&) = default;
 };
 
-// "disks[1].path": "must be an absolute path"
-struct SpecMistake {
-  std::string field;
-  std::string what;
-
-  friend bool operator==(const SpecMistake&, const SpecMistake&) = default;
-};
-using SpecMistakes = std::vector<SpecMistake>;
+using SpecMistake = FieldMistake;
+using SpecMistakes = FieldMistakes;
 
 // Letters, digits, '-' and '_', starting with a letter or digit, at most kMaxVmNameBytes: it names
 // a directory and goes into argument lists.
@@ -102,6 +97,11 @@ SpecMistakes Validate(const VmSpec& spec);
 std::expected<VmSpec, SpecMistakes> ParseVmSpec(std::string_view text);
 std::expected<VmSpec, SpecMistakes> VmSpecFromJson(const nlohmann::json& json);
 nlohmann::json ToJson(const VmSpec& spec);
+
+// One element of "disks", of a spec or of an image.json; `prefix` as in FieldReader.
+DiskSpec DiskFromJson(const nlohmann::json& object, const std::string& prefix,
+                      SpecMistakes& mistakes);
+nlohmann::json ToJson(const DiskSpec& disk);
 
 // The mistakes as one error of step "validate-spec", for those who can carry only one.
 Error ToError(const SpecMistakes& mistakes);

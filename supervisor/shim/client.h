@@ -6,12 +6,13 @@
 #define BERTH_SUPERVISOR_SHIM_CLIENT_H_
 
 #include <boost/asio/awaitable.hpp>
-#include <boost/asio/local/stream_protocol.hpp>
 #include <memory>
 #include <string>
 
 #include "protocol/base/clock.h"
 #include "protocol/base/result.h"
+#include "supervisor/hypervisor/line_buffer.h"
+#include "supervisor/hypervisor/stream_io.h"
 #include "supervisor/shim/control_protocol.h"
 
 namespace berth::shim {
@@ -23,7 +24,6 @@ class Client {
                                                                          Deadline deadline);
   Client(const Client&) = delete;
   Client& operator=(const Client&) = delete;
-  ~Client();
 
   // The next event, those replayed at connect included. ETIMEDOUT leaves the client as it was:
   // call again. ECONNRESET: the shim has closed; then exit.json says why, or the shim was killed.
@@ -37,11 +37,11 @@ class Client {
   void Cancel();
 
  private:
-  explicit Client(boost::asio::local::stream_protocol::socket socket);
+  explicit Client(UnixStream socket) : socket_(std::move(socket)) {}
   boost::asio::awaitable<Result<>> Send(Op op, Deadline deadline);
 
-  boost::asio::local::stream_protocol::socket socket_;
-  std::string input_;  // at most kMaxEventBytes
+  UnixStream socket_;
+  LineBuffer lines_{kMaxEventBytes};
 };
 
 }  // namespace berth::shim

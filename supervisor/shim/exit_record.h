@@ -6,12 +6,13 @@
 #define BERTH_SUPERVISOR_SHIM_EXIT_RECORD_H_
 
 #include <cstdint>
-#include <nlohmann/json_fwd.hpp>
+#include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
 #include <string_view>
 
 #include "protocol/base/result.h"
+#include "supervisor/hypervisor/bounded_json.h"
 
 namespace berth::shim {
 
@@ -58,6 +59,10 @@ struct ExitRecord {
 
   friend bool operator==(const ExitRecord&, const ExitRecord&) = default;
 };
+
+nlohmann::json ToJson(const Failure& failure);
+Failure FailureFromJson(const nlohmann::json& object, const std::string& prefix,
+                        FieldMistakes& mistakes);
 
 nlohmann::json ToJson(const ExitRecord& record);
 std::string ToJsonText(const ExitRecord& record);

@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "supervisor/hypervisor/sha256.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <bit>
+#include <cstring>
+#include <vector>
+
+#include "protocol/base/unique_fd.h"
+
+namespace berth {
+namespace {
+
+// The first 32 bits of the fractional parts of the cube roots of the first 64 primes.
+constexpr std::array<uint32_t, 64> kRound = {
+    0x428a2f98, 0x71374491, 0xb5c0fbcf, 0xe9b5dba5, 0x3956c25b, 0x59f111f1, 0x923f82a4, 0xab1c5ed5,
+    0xd807aa98, 0x12835b01, 0x243185be, 0x550c7dc3, 0x72be5d74, 0x80deb1fe, 0x9bdc06a7, 0xc19bf174,
+    0xe49b69c1, 0xefbe4786, 0x0fc19dc6, 0x240ca1cc, 0x2de92c6f, 0x4a7484aa, 0x5cb0a9dc, 0x76f988da,
+    0x983e5152, 0xa831c66d, 0xb00327c8, 0xbf597fc7, 0xc6e00bf3, 0xd5a79147, 0x06ca6351, 0x14292967,
+    0x27b70a85, 0x2e1b2138, 0x4d2c6dfc, 0x53380d13, 0x650a7354, 0x766a0abb, 0x81c2c92e, 0x92722c85,
+    0xa2bfe8a1, 0xa81a664b, 0xc24b8b70, 0xc76c51a3, 0xd192e819, 0xd6990624, 0xf40e3585, 0x106aa070,
+    0x19a4c116, 0x1e376c08, 0x2748774c, 0x34b0bcb5, 0x391c0cb3, 0x4ed8aa4a, 0x5b9cca4f, 0x682e6ff3,
+    0x748f82ee, 0x78a5636f, 0x84c87814, 0x8cc70208, 0x90befffa, 0xa4506ceb, 0xbef9a3f7, 0xc67178f2};
+
+uint32_t BigEndian(const std::byte* data) {
+  uint32_t value = 0;
+  for (int i = 0; i < 4; ++i) value = (value << 8) | std::to_integer<uint32_t>(data[i]);
+  return value;
+}
+
+}  // namespace
+
+void Sha256::Block(const std::byte* data) {
+  std::array<uint32_t, 64> w;
+  for (size_t i = 0; i < 16; ++i) w[i] = BigEndian(data + 4 * i);
+  for (size_t i = 16; i < 64; ++i) {
+    const uint32_t s0 = std::rotr(w[i - 15], 7) ^ std::rotr(w[i - 15], 18) ^ (w[i - 15] >> 3);
+    const uint32_t s1 = std::rotr(w[i - 2], 17) ^ std::rotr(w[i - 2], 19) ^ (w[i - 2] >> 10);
+    w[i] = w[i - 16] + s0 + w[i - 7] + s1;
+  }
+  auto [a, b, c, d, e, f, g, h] = state_;
+  for (size_t i = 0; i < 64; ++i) {
+    const uint32_t s1 = std::rotr(e, 6) ^ std::rotr(e, 11) ^ std::rotr(e, 25);
+    const uint32_t t1 = h + s1 + ((e & f) ^ (~e & g)) + kRound[i] + w[i];
+    const uint32_t s0 = std::rotr(a, 2) ^ std::rotr(a, 13) ^ std::rotr(a, 22);
+    const uint32_t t2 = s0 + ((a & b) ^ (a & c) ^ (b & c));
+    h = g;
+    g = f;
+    f = e;
+    e = d + t1;
+    d = c;
+    c = b;
+    b = a;
+    a = t1 + t2;
+  }
+  const std::array<uint32_t, 8> added = {a, b, c, d, e, f, g, h};
+  for (size_t i = 0; i < 8; ++i) state_[i] += added[i];
+}
+
+void Sha256::Update(std::span<const std::byte> data) {
+  total_bytes_ += data.size();
+  while (!data.empty()) {
+    if (pending_bytes_ == 0 && data.size() >= pending_.size()) {
+      Block(data.data());
+      data = data.subspan(pending_.size());
+      continue;
+    }
+    const size_t n = std::min(data.size(), pending_.size() - pending_bytes_);
+    std::memcpy(pending_.data() + pending_bytes_, data.data(), n);
+    pending_bytes_ += n;
+    data = data.subspan(n);
+    if (pending_bytes_ == pending_.size()) {
+      Block(pending_.data());
+      pending_bytes_ = 0;
+    }
+  }
+}
+
+std::string Sha256::HexDigest() {
+  const uint64_t bits = total_bytes_ * 8;
+  constexpr std::array<std::byte, 64> kPadding = {std::byte{0x80}};
+  const size_t length_at = 56;
+  const size_t padding =
+      pending_bytes_ < length_at ? length_at - pending_bytes_ : 64 + length_at - pending_bytes_;
+  Update(std::span(kPadding).first(padding));
+  std::array<std::byte, 8> length;
+  for (size_t i = 0; i < 8; ++i) length[i] = static_cast<std::byte>(bits >> (56 - 8 * i));
+  Update(length);
+  constexpr std::string_view kHex = "0123456789abcdef";
+  std::string text;
+  for (const uint32_t word : state_) {
+    for (int shift = 28; shift >= 0; shift -= 4) text += kHex[(word >> shift) & 0xf];
+  }
+  return text;
+}
+
+Result<std::string> Sha256OfFile(const std::string& path) {
+  const UniqueFd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!fd) return ErrnoError("open", path);
+  Sha256 hash;
+  std::vector<std::byte> chunk(256 * 1024);
+  for (;;) {
+    const ssize_t n = read(fd.get(), chunk.data(), chunk.size());
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return ErrnoError("read", path);
+    if (n == 0) return hash.HexDigest();
+    hash.Update(std::span(chunk).first(static_cast<size_t>(n)));
+  }
+}
+
+}  // namespace berth
