@@ -49,6 +49,7 @@ if(BERTH_FUZZ)
   target_compile_options(berth_flags INTERFACE -fsanitize=fuzzer-no-link)
   add_custom_target(fuzzers)
 endif()
+add_custom_target(unit_tests)
 
 find_package(Threads REQUIRED)
 find_package(Boost 1.81 REQUIRED)

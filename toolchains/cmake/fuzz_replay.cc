@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Runs a fuzz target once over every file of a corpus folder, without libFuzzer: a plain regression test.
+// Runs a fuzz target once over every file of a corpus folder, without libFuzzer: a plain regression
+// test.
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
