@@ -337,6 +337,14 @@ std::optional<PacketHeader> Connection::NextData(std::span<const iovec> room, Ti
 }
 
 PacketHeader Connection::NextShutdown(TimePoint now) {
+  if (host_readable_ && (owed_shutdown_ & kShutdownSend) == 0) {
+    // A client that has closed is at its end of file too: then one packet says both.
+    std::byte next;
+    if (recv(host_.get(), &next, 1, MSG_PEEK | MSG_DONTWAIT) == 0) {
+      host_readable_ = false;
+      owed_shutdown_ |= kShutdownSend & ~told_shutdown_;
+    }
+  }
   told_shutdown_ |= std::exchange(owed_shutdown_, 0);
   PacketHeader header = Header(Op::kShutdown);
   header.flags = told_shutdown_;

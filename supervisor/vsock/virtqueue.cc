@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "supervisor/vsock/virtqueue.h"
 
+#include <algorithm>
 #include <atomic>
 #include <bit>
 #include <string>
@@ -118,8 +119,10 @@ Virtqueue::Popped Virtqueue::Pop(Chain* chain) {
 
 bool Virtqueue::Walk(const std::byte* table, uint32_t entries, uint16_t index, bool nested,
                      Chain* chain) {
-  // A chain visits no descriptor twice, so one longer than its table is a loop.
-  for (uint32_t visited = 0; visited < entries; ++visited) {
+  // A chain visits no descriptor twice and is no longer than the queue (virtio 1.2, 2.7.5.3.1): one
+  // that is, loops or keeps us busy with an indirect table of a gigabyte.
+  const uint32_t longest = std::min(entries, layout_.size);
+  for (uint32_t visited = 0; visited < longest; ++visited) {
     Descriptor descriptor;
     CopyOnce(&descriptor, table + size_t{index} * sizeof(Descriptor), sizeof(descriptor));
     if ((descriptor.flags & kDescIndirect) != 0) {
@@ -139,7 +142,7 @@ bool Virtqueue::Walk(const std::byte* table, uint32_t entries, uint16_t index, b
     index = descriptor.next;
     if (index >= entries) return Break("a chain leaves the descriptor table"), false;
   }
-  return Break("a chain that loops"), false;
+  return Break("a chain that loops, or is longer than its ring"), false;
 }
 
 bool Virtqueue::Append(uint64_t address, uint32_t bytes, bool writable, Chain* chain) {
