@@ -47,10 +47,12 @@ constexpr Step kExec = "exec";
 // The caller's handlers must not run in the child, which shares the caller's memory; ignored
 // signals would be inherited through exec. The table of dispositions itself is not shared (no
 // CLONE_SIGHAND).
-void ResetSignals() {
+void ResetSignals(uint64_t changed) {
   struct sigaction action = {};
   action.sa_handler = SIG_DFL;
-  for (int sig = 1; sig < _NSIG; ++sig) sigaction(sig, &action, nullptr);
+  for (int sig = 1; sig <= 64 && sig < _NSIG; ++sig) {
+    if ((changed >> (sig - 1) & 1) != 0) sigaction(sig, &action, nullptr);
+  }
   sigset_t none;
   sigemptyset(&none);
   sigprocmask(SIG_SETMASK, &none, nullptr);
@@ -120,7 +122,7 @@ void ExecSearching(const SpawnPlan& plan) {
 
 // Returns the step that failed, with errno set; returns only on failure.
 const Step* RunChild(const SpawnPlan& plan, pid_t parent) {
-  ResetSignals();
+  ResetSignals(plan.changed_signals);
   umask(022);
   // First, so that whatever the child does from here on is accounted to its cgroup.
   if (plan.cgroup_procs >= 0 && write(plan.cgroup_procs, "0", 1) != 1) return &kCgroup;

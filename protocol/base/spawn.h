@@ -13,6 +13,7 @@
 #include <sys/resource.h>
 #include <sys/types.h>
 
+#include <cstdint>
 #include <optional>
 #include <span>
 
@@ -56,6 +57,10 @@ struct SpawnPlan {
       -1;  // descriptor of a cgroup.procs that the child writes itself into, before all else
   int parent_death_signal = 0;  // sent to the child when the calling *thread* ends
   bool no_new_privs = false;
+  // Signals whose disposition the caller may have changed (bit n - 1 for signal n): the child sets
+  // them back. One system call each, which a caller that starts many programs and knows its own
+  // dispositions can save. Under CLONE_VM a caller's handler must never be left out.
+  uint64_t changed_signals = ~uint64_t{0};
 };
 
 struct Spawned {

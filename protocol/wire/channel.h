@@ -61,6 +61,9 @@ class Channel {
 
   // What has arrived already, without waiting.
   Result<TryFrame> TryRead();
+  // Part of what was read was not handed out yet: TryRead may have a frame though the socket has
+  // nothing.
+  bool HasUnreadBytes() const { return buffer_.InsideFrame(); }
 
   // The next frame, which must be a message. ECONNRESET where the peer closes instead.
   boost::asio::awaitable<Result<v1::Envelope>> ReadMessage(Deadline deadline);

@@ -14,6 +14,7 @@ namespace berth::wire {
 
 using std::chrono_literals::operator""s;
 using std::chrono_literals::operator""ms;
+using std::chrono_literals::operator""h;
 
 // Guest port on which the agent listens. Below 1024, so that only a privileged guest process could
 // take it, and PID 1 already has.
@@ -30,18 +31,26 @@ inline constexpr int kMaxMessageDepth = 16;          // nesting of messages in a
 // Bytes of stdin that the host may have sent and the guest not yet granted anew.
 inline constexpr size_t kStdinWindowBytes = 256 * 1024;
 
-inline constexpr int kMaxArgs = 4096;          // elements of ExecStart.argv
-inline constexpr int kMaxEnv = 4096;           // elements of ExecStart.env
-inline constexpr int kMaxGroups = 64;          // elements of ExecStart.groups
-inline constexpr int kMaxBootPhases = 64;      // elements of Ready.phases
-inline constexpr size_t kMaxNameBytes = 256;   // user, group and phase names, terminal types
-inline constexpr size_t kMaxPathBytes = 4095;  // ExecStart.cwd: PATH_MAX less its null
+inline constexpr int kMaxArgs = 4096;               // elements of ExecStart.argv
+inline constexpr int kMaxEnv = 4096;                // elements of ExecStart.env
+inline constexpr int kMaxGroups = 64;               // elements of ExecStart.groups
+inline constexpr int kMaxBootPhases = 64;           // elements of Ready.phases
+inline constexpr int kMaxRlimits = 16;              // elements of ExecStart.rlimits
+inline constexpr int kMaxSignal = 64;               // ExecSignal.signal is 1 to this
+inline constexpr uint32_t kMaxWindowCells = 65535;  // rows, and columns, of a terminal
+inline constexpr size_t kMaxPingBytes = 4096;       // Ping.payload
+inline constexpr size_t kMaxNameBytes = 256;        // user, group and phase names, terminal types
+inline constexpr size_t kMaxPathBytes = 4095;       // ExecStart.cwd: PATH_MAX less its null
 inline constexpr size_t kMaxFailureBytes =
     4096;  // each text of a Failure, longer ones are cut by their sender
 
 inline constexpr auto kHandshakeTimeout = 10s;  // from the connection to the peer's whole Hello
 inline constexpr auto kFrameTimeout = 30s;      // from the first byte of a frame to its last
-inline constexpr auto kCallTimeout = 10s;       // for the answer to a short call (Ping, Shutdown)
+inline constexpr auto kIdleTimeout =
+    60s;  // the guest closes a connection without calls after so long
+inline constexpr auto kDefaultKillGrace = 5s;        // where ExecStart.kill_grace_ms is 0
+inline constexpr auto kMaxTimeout = 24h * 365 * 10;  // ExecStart.timeout_ms and kill_grace_ms
+inline constexpr auto kCallTimeout = 10s;  // for the answer to a short call (Ping, Shutdown)
 
 }  // namespace berth::wire
 

@@ -1,0 +1,270 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/agent.h"
+
+#include <fcntl.h>
+#include <linux/vm_sockets.h>
+#include <signal.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/redirect_error.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include "agent/exec_request.h"
+#include "agent/exec_session.h"
+#include "protocol/base/clock.h"
+#include "protocol/wire/handshake.h"
+
+namespace berth::agent {
+
+namespace asio = boost::asio;
+using namespace std::chrono_literals;
+
+namespace {
+
+constexpr auto kBootRecordTimeout = 2s;
+// Where the guest has no descriptor or memory for a connection, it waits in the backlog.
+constexpr auto kAcceptBackoff = 100ms;
+
+// Where a coroutine ended by an exception, memory is gone: one connection less, the agent goes on.
+void LogLost(const std::exception_ptr& lost) {
+  if (!lost) return;
+  try {
+    std::rethrow_exception(lost);
+  } catch (const std::exception& error) {
+    Log(LogLevel::kError, "berth-agent", error.what());
+  }
+}
+
+rlimit RaiseOpenFiles() {
+  rlimit old = {};
+  getrlimit(RLIMIT_NOFILE, &old);
+  rlimit wanted = old;
+  wanted.rlim_cur = std::max(old.rlim_cur, Agent::kOpenFiles);
+  wanted.rlim_max = std::max(old.rlim_max, wanted.rlim_cur);
+  if (setrlimit(RLIMIT_NOFILE, &wanted) != 0) {
+    wanted.rlim_max = old.rlim_max;
+    wanted.rlim_cur = old.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &wanted);
+  }
+  return old;
+}
+
+// Over vsock only the host may speak to the agent: not another process of the guest, and no other
+// guest. (The other families are those of tests.)
+Result<> CheckPeer(int connection) {
+  sockaddr_storage storage = {};
+  socklen_t length = sizeof(storage);
+  if (getpeername(connection, reinterpret_cast<sockaddr*>(&storage), &length) != 0) {
+    return ErrnoError("accept", "getpeername");
+  }
+  if (storage.ss_family != AF_VSOCK) return {};
+  const auto& peer = reinterpret_cast<const sockaddr_vm&>(storage);
+  if (peer.svm_cid == VMADDR_CID_HOST) return {};
+  return Fail("accept", EACCES, "a connection from cid " + std::to_string(peer.svm_cid));
+}
+
+asio::awaitable<Result<>> WriteFailure(wire::Channel& channel, const std::string& greeting,
+                                       const Error& error) {
+  v1::Envelope message;
+  *message.mutable_failure() = wire::ToFailure(error);
+  const auto encoded = wire::EncodeMessage(message);
+  if (!encoded) co_return std::unexpected(encoded.error());
+  const std::string bytes = greeting + *encoded;
+  co_return co_await channel.WriteBytes(std::as_bytes(std::span(bytes)),
+                                        Deadline::In(wire::kCallTimeout));
+}
+
+}  // namespace
+
+Agent::Agent(asio::io_context& context, AgentOptions options)
+    : context_(context),
+      listener_(context, options.listener.Release()),
+      control_(context.get_executor(), std::move(options.control)),
+      host_(options.host),
+      hello_(std::move(options.hello)),
+      freed_(context.get_executor()),
+      complaints_(5, 60s) {
+  // The end of a pipe or a connection is an error code here.
+  signal(SIGPIPE, SIG_IGN);
+  defaults_.open_files = RaiseOpenFiles();
+  defaults_.dev_null.Reset(open("/dev/null", O_RDONLY | O_CLOEXEC));
+}
+
+void Agent::Start() {
+  asio::co_spawn(context_, Accept(), LogLost);
+  asio::co_spawn(context_, FollowControl(), LogLost);
+}
+
+asio::awaitable<void> Agent::FollowControl() {
+  BootRecord boot = co_await control_.ReadBoot(Deadline::In(kBootRecordTimeout));
+  asio::co_spawn(context_, SayReady(context_.get_executor(), host_, hello_, std::move(boot)),
+                 LogLost);
+  while (const auto packet = co_await control_.Read()) {
+    if (packet->kind == ControlKind::kShuttingDown) shutting_down_ = true;
+  }
+  Log(LogLevel::kError, "berth-agent", "PID 1 closed the control socket");
+  context_.stop();
+}
+
+asio::awaitable<void> Agent::Accept() {
+  asio::steady_timer backoff(context_);
+  listener_.non_blocking(true);
+  for (;;) {
+    while (connections_ >= kMaxConnections) co_await freed_.Wait();
+    UniqueFd connection(accept4(listener_.native_handle(), nullptr, nullptr, SOCK_CLOEXEC));
+    if (connection) {
+      if (const auto host = CheckPeer(connection.get()); !host) {
+        Complain(host.error());
+        continue;
+      }
+      ++connections_;
+      asio::co_spawn(context_, Serve(std::move(connection)),
+                     [this](const std::exception_ptr& lost) {
+                       LogLost(lost);
+                       --connections_;
+                       freed_.Notify();
+                     });
+      continue;
+    }
+    boost::system::error_code code;
+    if (errno == EAGAIN) {
+      co_await listener_.async_wait(asio::posix::stream_descriptor::wait_read,
+                                    asio::redirect_error(asio::use_awaitable, code));
+    } else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
+      Complain(Error{"accept", errno, {}, {}});
+      backoff.expires_after(kAcceptBackoff);
+      co_await backoff.async_wait(asio::redirect_error(asio::use_awaitable, code));
+    } else if (errno == EINVAL || errno == EBADF || errno == ENOTSOCK) {
+      Complain(Error{"accept", errno, "the listener is of no use", {}});
+      context_.stop();
+      co_return;
+    }
+    if (code) co_return;
+  }
+}
+
+asio::awaitable<void> Agent::Serve(UniqueFd connection) {
+  auto socket = wire::AdoptSocket(context_.get_executor(), std::move(connection));
+  if (!socket) {
+    Complain(socket.error());
+    co_return;
+  }
+  auto channel = std::make_unique<wire::Channel>(std::move(*socket));
+  std::string greeting;
+  auto served = co_await Greet(*channel, greeting);
+  if (served) served = co_await ServeCalls(std::move(channel), std::move(greeting));
+  if (!served) Complain(served.error());
+}
+
+asio::awaitable<Result<>> Agent::Greet(wire::Channel& channel, std::string& greeting) {
+  const auto theirs = co_await channel.ReadMessage(Deadline::In(wire::kHandshakeTimeout));
+  if (!theirs) co_return std::unexpected(theirs.error());
+  if (!theirs->has_hello()) co_return Fail("handshake", EPROTO, "the host did not say Hello first");
+  v1::Envelope ours;
+  *ours.mutable_hello() = hello_;
+  auto encoded = wire::EncodeMessage(ours);
+  if (!encoded) co_return std::unexpected(encoded.error());
+  greeting = std::move(*encoded);
+  if (const auto agreed = wire::Negotiate(hello_, theirs->hello()); !agreed) {
+    [[maybe_unused]] const auto told = co_await WriteFailure(channel, greeting, agreed.error());
+    co_return std::unexpected(agreed.error());
+  }
+  co_return Result<>{};
+}
+
+asio::awaitable<Result<>> Agent::ServeCalls(std::unique_ptr<wire::Channel> channel,
+                                            std::string greeting) {
+  for (;;) {
+    if (!greeting.empty() && !channel->HasUnreadBytes()) {
+      // No request came along with the Hello: the host may be waiting for ours.
+      auto sent = co_await channel->WriteBytes(std::as_bytes(std::span(greeting)),
+                                               Deadline::In(wire::kCallTimeout));
+      if (!sent) co_return sent;
+      greeting.clear();
+    }
+    auto frame = co_await channel->Read(Deadline::In(wire::kIdleTimeout));
+    if (!frame && frame.error().errnum == ETIMEDOUT) co_return Result<>{};
+    if (!frame) co_return std::unexpected(frame.error());
+    if (!*frame) co_return Result<>{};
+    Result<v1::Envelope> answer = Fail("call", EPROTO, "data outside of a session");
+    if ((*frame)->kind == wire::FrameKind::kMessage) {
+      const auto request = wire::DecodeMessage((*frame)->payload);
+      if (request && request->has_exec_start()) {
+        co_return co_await ServeExec(std::move(channel), request->exec_start(),
+                                     std::move(greeting));
+      }
+      answer = request ? Answer(*request) : std::unexpected(request.error());
+    }
+    if (!answer) {
+      [[maybe_unused]] const auto told = co_await WriteFailure(*channel, greeting, answer.error());
+      co_return std::unexpected(answer.error());
+    }
+    const auto encoded = wire::EncodeMessage(*answer);
+    if (!encoded) co_return std::unexpected(encoded.error());
+    greeting += *encoded;
+    auto sent = co_await channel->WriteBytes(std::as_bytes(std::span(greeting)),
+                                             Deadline::In(wire::kCallTimeout));
+    if (!sent) co_return sent;
+    greeting.clear();
+  }
+}
+
+Result<v1::Envelope> Agent::Answer(const v1::Envelope& request) {
+  v1::Envelope answer;
+  switch (request.body_case()) {
+    case v1::Envelope::kPing:
+      if (request.ping().payload().size() > wire::kMaxPingBytes) {
+        return Fail("ping", EMSGSIZE,
+                    "the payload is over " + std::to_string(wire::kMaxPingBytes) + " bytes");
+      }
+      answer.mutable_pong()->set_payload(request.ping().payload());
+      answer.mutable_pong()->set_monotonic_us(static_cast<uint64_t>(MonotonicNs()) / 1000);
+      return answer;
+    case v1::Envelope::kShutdown: {
+      constexpr uint64_t kMaxMs =
+          std::chrono::duration_cast<std::chrono::milliseconds>(wire::kMaxTimeout).count();
+      const auto& shutdown = request.shutdown();
+      if (!v1::Shutdown::Mode_IsValid(shutdown.mode()) || shutdown.grace_ms() > kMaxMs) {
+        return Fail("shutdown", EINVAL, "an unknown mode or an impossible grace");
+      }
+      BERTH_TRY(control_.RequestShutdown(static_cast<ShutdownMode>(shutdown.mode()),
+                                         static_cast<int64_t>(shutdown.grace_ms())));
+      answer.mutable_shutdown_ack();
+      return answer;
+    }
+    default:
+      return Fail("call", EPROTO, "a message that opens no call");
+  }
+}
+
+asio::awaitable<Result<>> Agent::ServeExec(std::unique_ptr<wire::Channel> channel,
+                                           const v1::ExecStart& request, std::string greeting) {
+  Result<ExecChild> child = Fail("exec", ESHUTDOWN, "the guest is shutting down");
+  if (!shutting_down_) {
+    if (const auto good = CheckExecStart(request); !good) {
+      child = std::unexpected(good.error());
+    } else {
+      child = StartExec(request, defaults_);
+    }
+  }
+  // A program that cannot be started is the host's to report, not the guest's to log.
+  if (!child) co_return co_await WriteFailure(*channel, greeting, child.error());
+  const auto session =
+      std::make_shared<ExecSession>(std::move(channel), std::move(*child), request, pool_);
+  co_await session->Run(std::move(greeting));
+  co_return Result<>{};
+}
+
+void Agent::Complain(const Error& error) {
+  if (!complaints_.Allow()) return;
+  std::string line = error.Message();
+  if (const long suppressed = complaints_.TakeSuppressed(); suppressed > 0) {
+    line += " (and " + std::to_string(suppressed) + " more such lines)";
+  }
+  Log(LogLevel::kWarning, "berth-agent", line);
+}
+
+}  // namespace berth::agent

@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/control_link.h"
+
+#include <sys/socket.h>
+
+#include <boost/asio/redirect_error.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <cstring>
+
+#include "protocol/wire/expiry.h"
+#include "protocol/wire/limits.h"
+
+namespace berth::agent {
+
+namespace asio = boost::asio;
+
+ControlLink::ControlLink(asio::any_io_executor executor, UniqueFd socket)
+    : socket_(std::move(executor), socket.Release()) {}
+
+std::optional<ControlPacket> ControlLink::TryRead() {
+  for (;;) {
+    ControlPacket packet;
+    const ssize_t n =
+        recv(socket_.native_handle(), &packet, sizeof(packet), MSG_DONTWAIT | MSG_TRUNC);
+    if (n == static_cast<ssize_t>(sizeof(packet))) return packet;
+    if (n > 0 || (n < 0 && errno == EINTR)) continue;  // of another size: not ours
+    closed_ = n == 0 || errno != EAGAIN;
+    return std::nullopt;
+  }
+}
+
+asio::awaitable<BootRecord> ControlLink::ReadBoot(Deadline deadline) {
+  BootRecord record;
+  wire::Expiry expiry(socket_.get_executor());
+  for (;;) {
+    const auto packet = TryRead();
+    if (packet && packet->kind == ControlKind::kBootPhasesEnd) {
+      record.agent_starts = packet->agent_starts;
+      co_return record;
+    }
+    if (packet) {
+      if (packet->kind == ControlKind::kBootPhase &&
+          record.phases.size() < static_cast<size_t>(wire::kMaxBootPhases)) {
+        record.phases.push_back(
+            {std::string(packet->name, strnlen(packet->name, sizeof(packet->name))),
+             packet->monotonic_ns});
+      }
+      continue;
+    }
+    if (closed_) co_return record;
+    expiry.Arm(deadline, socket_);
+    boost::system::error_code code;
+    co_await socket_.async_wait(asio::posix::stream_descriptor::wait_read,
+                                asio::redirect_error(asio::use_awaitable, code));
+    if (expiry.Disarm() || code) co_return record;
+  }
+}
+
+asio::awaitable<std::optional<ControlPacket>> ControlLink::Read() {
+  for (;;) {
+    if (const auto packet = TryRead()) co_return packet;
+    if (closed_) co_return std::nullopt;
+    boost::system::error_code code;
+    co_await socket_.async_wait(asio::posix::stream_descriptor::wait_read,
+                                asio::redirect_error(asio::use_awaitable, code));
+    if (code) co_return std::nullopt;
+  }
+}
+
+Result<> ControlLink::RequestShutdown(ShutdownMode mode, int64_t grace_ms) {
+  const ControlPacket packet{.kind = ControlKind::kShutdown, .mode = mode, .grace_ms = grace_ms};
+  if (send(socket_.native_handle(), &packet, sizeof(packet), MSG_DONTWAIT | MSG_NOSIGNAL) < 0) {
+    return ErrnoError("shutdown", "the control socket to PID 1", "stop the VM by force");
+  }
+  return {};
+}
+
+}  // namespace berth::agent

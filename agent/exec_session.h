@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// ExecSession: one running program and the connection it belongs to.
+//
+// It goes in rounds. A round does all that can be done now, with system calls that never wait: take
+// frames from the host, feed stdin, read stdout and stderr, send, look at the child. Then it waits
+// for whatever was missing. So one slow end (a host that does not read, a program that does not
+// read) stops what depends on it and nothing else.
+//
+// The end, in order: the program ends (its pidfd is readable); what it left in its pipes is
+// drained; ExecExited is sent behind it; the connection closes. A background process that still
+// holds stdout does not hold the session: what it writes later is not drained. If the host goes
+// away first, the session's processes get SIGHUP, and SIGKILL after a grace.
+//
+// Owned by its coroutine and by the handlers that are pending; runs on the agent's one thread.
+#ifndef BERTH_AGENT_EXEC_SESSION_H_
+#define BERTH_AGENT_EXEC_SESSION_H_
+
+#include <sys/resource.h>
+
+#include <boost/asio/posix/stream_descriptor.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <chrono>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "agent/buffer_pool.h"
+#include "agent/event.h"
+#include "agent/exec_child.h"
+#include "agent/outbox.h"
+#include "agent/stdin_queue.h"
+#include "protocol/wire/channel.h"
+
+namespace berth::agent {
+
+class ExecSession : public std::enable_shared_from_this<ExecSession> {
+ public:
+  // `request` is what `child` was started from. The pool outlives the session.
+  ExecSession(std::unique_ptr<wire::Channel> channel, ExecChild child, const v1::ExecStart& request,
+              BufferPool& pool);
+  ExecSession(const ExecSession&) = delete;
+  ExecSession& operator=(const ExecSession&) = delete;
+  ~ExecSession();
+
+  // Until everything is sent or the host is gone, and the child is reaped. `greeting` are frames
+  // that go out in front of ExecStarted.
+  boost::asio::awaitable<void> Run(std::string greeting);
+
+ private:
+  using Descriptor = boost::asio::posix::stream_descriptor;
+
+  // What is known about one direction of a descriptor.
+  struct Watch {
+    bool ready = false;    // a system call is worth trying
+    bool pending = false;  // a handler will set `ready`
+  };
+
+  struct Output {
+    wire::Stream stream{};
+    Descriptor fd;
+    Watch watch;
+    size_t left_at_exit = 0;  // bytes in the pipe when the program ended, less those drained since
+    bool held = false;        // something else still had it open when the session ended
+    explicit Output(const boost::asio::any_io_executor& executor) : fd(executor) {}
+  };
+
+  enum class Phase {
+    kRunning,   // the program runs and the host listens
+    kHangup,    // the host is gone: SIGHUP was sent, SIGKILL comes
+    kDraining,  // the program has ended
+    kSending,   // ExecExited is in the outbox
+    kDone,
+  };
+
+  template <typename Object, typename Type>
+  void Arm(Object& object, Type type, Watch& watch);
+  void ArmAll();
+
+  // Each returns true where it stopped although it could go on, to let others have their turn.
+  bool Round();
+  bool ReadHost();
+  bool ReadOutput(Output& output);
+
+  Result<> HandleFrame(const wire::FrameView& frame);
+  Result<> HandleMessage(std::span<const std::byte> payload);
+  void HostIsGone();
+  void HostBrokeTheProtocol(const Error& error);
+  void AfterStdin();
+  bool PushCredit();
+  void Send();
+
+  void FinishOutput(Output& output, bool held);
+  bool MayStillDrain(Output& output);
+  void LookAtChild();
+  void Reap();
+  void SendExited();
+  void Close();
+
+  void StartTimer(std::chrono::nanoseconds from_now);
+  void OnTimer();
+  void SignalForeground(int signal);
+  void SignalAll(int signal);
+
+  std::unique_ptr<wire::Channel> channel_;
+  BufferPool& pool_;
+  Event wake_;
+  boost::asio::steady_timer timer_;
+  Outbox outbox_;
+  Watch from_host_{.ready = true};
+  Watch to_host_;
+
+  pid_t pid_;
+  bool tty_;
+  StdinQueue stdin_queue_;
+  Descriptor child_;  // pidfd
+  Watch child_watch_;
+  Descriptor stdin_;
+  Watch stdin_watch_;
+  Output stdout_;
+  Output stderr_;
+
+  Phase phase_ = Phase::kRunning;
+  std::chrono::milliseconds timeout_;
+  std::chrono::milliseconds kill_grace_;
+  uint64_t timer_epoch_ = 0;  // which wait the timer stands for
+  pid_t foreground_ = -1;     // at hang-up: the terminal's foreground process group
+  bool timed_out_ = false;
+  bool killed_ = false;        // SIGKILL was sent
+  bool leader_ended_ = false;  // at hang-up: the program ended, its group may not have
+  bool lingering_ = false;     // all is sent; the host has not closed yet
+  bool reaped_ = false;
+  bool drain_expired_ = false;  // what is still in the pipes stays there
+  int64_t started_ns_;
+  int64_t ended_ns_ = 0;
+  int status_ = 0;
+  rusage usage_{};
+};
+
+}  // namespace berth::agent
+
+#endif  // BERTH_AGENT_EXEC_SESSION_H_

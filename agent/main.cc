@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// berth-agent: started by PID 1 with its listener as descriptor 3 and its control socket as 4.
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <boost/asio/io_context.hpp>
+#include <cstring>
+
+#include "agent/agent.h"
+#include "agent/identity.h"
+#include "protocol/base/control.h"
+#include "protocol/base/log.h"
+#include "protocol/wire/handshake.h"
+
+int main(int argc, char** argv) {
+  if (argc == 2 && std::strcmp(argv[1], "--version") == 0) {
+    const std::string line = std::string("berth-agent ") + berth::wire::BuildId() + "\n";
+    return write(STDOUT_FILENO, line.data(), line.size()) == static_cast<ssize_t>(line.size()) ? 0
+                                                                                               : 1;
+  }
+  for (const int fd : {berth::kAgentListenerFd, berth::kAgentControlFd}) {
+    if (fcntl(fd, F_SETFD, FD_CLOEXEC) != 0) {
+      berth::Log(berth::LogLevel::kFatal, "berth-agent",
+                 "descriptor " + std::to_string(fd) +
+                     " is not open: this program is started by berth-init");
+      return 2;
+    }
+  }
+  // One thread runs it, so Asio needs no locks.
+  boost::asio::io_context context(BOOST_ASIO_CONCURRENCY_HINT_UNSAFE);
+  berth::agent::Agent agent(context, {.listener = berth::UniqueFd(berth::kAgentListenerFd),
+                                      .control = berth::UniqueFd(berth::kAgentControlFd),
+                                      .host = berth::agent::HostReadyEndpoint(),
+                                      .hello = berth::agent::MakeAgentHello()});
+  agent.Start();
+  context.run();
+  // Only when PID 1 is done with this agent; it starts another if it wants one.
+  return 1;
+}

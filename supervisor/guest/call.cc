@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "supervisor/guest/call.h"
+
+#include "protocol/wire/handshake.h"
+#include "protocol/wire/limits.h"
+#include "supervisor/guest/dial.h"
+
+namespace berth::guest {
+
+namespace asio = boost::asio;
+
+namespace {
+
+// One call on a connection of its own.
+asio::awaitable<Result<FirstAnswer>> Call(asio::any_io_executor executor, std::string path,
+                                          const v1::Envelope& request, Deadline deadline) {
+  auto socket = co_await Dial(executor, std::move(path), wire::kAgentPort, deadline);
+  if (!socket) co_return std::unexpected(socket.error());
+  wire::Channel channel(std::move(*socket));
+  if (auto opened = co_await Open(channel, request, deadline); !opened) {
+    co_return std::unexpected(opened.error());
+  }
+  co_return co_await ReadFirstAnswer(channel, deadline);
+}
+
+}  // namespace
+
+Result<std::string> EncodeOpening(const v1::Envelope& request) {
+  v1::Envelope hello;
+  *hello.mutable_hello() = wire::MakeHello({}, {});
+  BERTH_ASSIGN(std::string bytes, wire::EncodeMessage(hello));
+  BERTH_ASSIGN(const std::string opening, wire::EncodeMessage(request));
+  return bytes + opening;
+}
+
+asio::awaitable<Result<>> Open(wire::Channel& channel, const v1::Envelope& request,
+                               Deadline deadline) {
+  const auto bytes = EncodeOpening(request);
+  if (!bytes) co_return std::unexpected(bytes.error());
+  co_return co_await channel.WriteBytes(std::as_bytes(std::span(*bytes)), deadline);
+}
+
+Result<uint32_t> CheckGuestHello(const v1::Envelope& first) {
+  if (!first.has_hello()) {
+    return Fail("handshake", EPROTO, "the guest's first message is not Hello",
+                "something other than berth-agent answers in the guest");
+  }
+  return wire::Negotiate(wire::MakeHello({}, {}), first.hello());
+}
+
+asio::awaitable<Result<FirstAnswer>> ReadFirstAnswer(wire::Channel& channel, Deadline deadline) {
+  auto first = co_await channel.ReadMessage(deadline);
+  if (!first) co_return std::unexpected(first.error());
+  const auto generation = CheckGuestHello(*first);
+  if (!generation) co_return std::unexpected(generation.error());
+  auto message = co_await channel.ReadMessage(deadline);
+  if (!message) co_return std::unexpected(message.error());
+  if (message->has_failure()) co_return std::unexpected(wire::FromFailure(message->failure()));
+  co_return FirstAnswer{std::move(*first->mutable_hello()), *generation, std::move(*message)};
+}
+
+asio::awaitable<Result<PingReply>> Ping(asio::any_io_executor executor,
+                                        std::string vsock_socket_path, Deadline deadline) {
+  v1::Envelope request;
+  request.mutable_ping()->set_payload("berth");
+  auto socket = co_await Dial(executor, std::move(vsock_socket_path), wire::kAgentPort, deadline);
+  if (!socket) co_return std::unexpected(socket.error());
+  wire::Channel channel(std::move(*socket));
+  const int64_t asked_ns = MonotonicNs();
+  if (auto opened = co_await Open(channel, request, deadline); !opened) {
+    co_return std::unexpected(opened.error());
+  }
+  auto answer = co_await ReadFirstAnswer(channel, deadline);
+  if (!answer) co_return std::unexpected(answer.error());
+  if (!answer->message.has_pong() || answer->message.pong().payload() != request.ping().payload()) {
+    co_return Fail("ping", EPROTO, "the guest answered something else than our ping");
+  }
+  co_return PingReply{std::move(answer->hello), answer->message.pong().monotonic_us(),
+                      MonotonicNs() - asked_ns};
+}
+
+asio::awaitable<Result<>> Shutdown(asio::any_io_executor executor, std::string vsock_socket_path,
+                                   v1::Shutdown::Mode mode, uint64_t grace_ms, Deadline deadline) {
+  v1::Envelope request;
+  request.mutable_shutdown()->set_mode(mode);
+  request.mutable_shutdown()->set_grace_ms(grace_ms);
+  const auto answer = co_await Call(executor, std::move(vsock_socket_path), request, deadline);
+  if (!answer) co_return std::unexpected(answer.error());
+  if (!answer->message.has_shutdown_ack()) {
+    co_return Fail("shutdown", EPROTO, "the guest did not acknowledge the shutdown");
+  }
+  co_return Result<>{};
+}
+
+}  // namespace berth::guest

@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Calls to the agent over a dialled connection. Every wait has a deadline; what the guest answers
+// is bounded and checked.
+#ifndef BERTH_SUPERVISOR_GUEST_CALL_H_
+#define BERTH_SUPERVISOR_GUEST_CALL_H_
+
+#include <boost/asio/awaitable.hpp>
+#include <string>
+
+#include "protocol/base/clock.h"
+#include "protocol/base/result.h"
+#include "protocol/proto/berth.pb.h"
+#include "protocol/wire/channel.h"
+
+namespace berth::guest {
+
+// The host's Hello and `request`, in one write. The answer begins with the guest's Hello.
+boost::asio::awaitable<Result<>> Open(wire::Channel& channel, const v1::Envelope& request,
+                                      Deadline deadline);
+
+// The same two frames as bytes, for who writes them another way. EMSGSIZE where the request is too
+// large.
+Result<std::string> EncodeOpening(const v1::Envelope& request);
+
+// The guest's Hello and the answer behind it. A Failure comes back as the Error that it is.
+struct FirstAnswer {
+  v1::Hello hello;
+  uint32_t generation = 0;
+  v1::Envelope message;
+};
+boost::asio::awaitable<Result<FirstAnswer>> ReadFirstAnswer(wire::Channel& channel,
+                                                            Deadline deadline);
+
+// EPROTO where the guest began with another message; EPROTONOSUPPORT without a common generation.
+Result<uint32_t> CheckGuestHello(const v1::Envelope& first);
+
+struct PingReply {
+  v1::Hello hello;
+  uint64_t guest_monotonic_us = 0;
+  int64_t round_trip_ns = 0;  // of the call, the dialling not counted
+};
+
+// Dials, pings and closes.
+boost::asio::awaitable<Result<PingReply>> Ping(boost::asio::any_io_executor executor,
+                                               std::string vsock_socket_path, Deadline deadline);
+
+// Dials, asks the guest to shut down, and returns once it has agreed. `grace_ms`: between SIGTERM
+// and SIGKILL in the guest; 0: its own.
+boost::asio::awaitable<Result<>> Shutdown(boost::asio::any_io_executor executor,
+                                          std::string vsock_socket_path, v1::Shutdown::Mode mode,
+                                          uint64_t grace_ms, Deadline deadline);
+
+}  // namespace berth::guest
+
+#endif  // BERTH_SUPERVISOR_GUEST_CALL_H_

@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tests/agent/agent_rig.h"
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <boost/asio/post.hpp>
+#include <filesystem>
+#include <future>
+
+#include "agent/identity.h"
+#include "protocol/base/io.h"
+#include "supervisor/guest/call.h"
+#include "supervisor/guest/dial.h"
+
+namespace berth::testing {
+
+namespace asio = boost::asio;
+
+TempDir::TempDir() {
+  char path[] = "/tmp/berth-agent-test-XXXXXX";
+  if (mkdtemp(path) == nullptr) std::abort();
+  path_ = path;
+}
+
+TempDir::~TempDir() {
+  std::error_code ignored;
+  std::filesystem::remove_all(path_, ignored);
+}
+
+v1::ExecStart Command(std::vector<std::string> argv) {
+  v1::ExecStart request;
+  for (std::string& each : argv) request.add_argv(std::move(each));
+  return request;
+}
+
+Pipe::Pipe() {
+  int ends[2];
+  if (pipe2(ends, O_CLOEXEC) != 0) std::abort();
+  read.Reset(ends[0]);
+  write.Reset(ends[1]);
+}
+
+AgentRig::AgentRig() {
+  const auto endpoint = guest::UnixEndpoint(agent_path()).value();
+  UniqueFd listener(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  EXPECT_EQ(bind(listener.get(), endpoint.data(), static_cast<socklen_t>(endpoint.size())), 0);
+  EXPECT_EQ(listen(listener.get(), 128), 0);
+  int pair[2];
+  EXPECT_EQ(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair), 0);
+  control_.Reset(pair[0]);
+  agent_ = std::make_unique<agent::Agent>(
+      context_, agent::AgentOptions{.listener = std::move(listener),
+                                    .control = UniqueFd(pair[1]),
+                                    .host = guest::UnixEndpoint(ready_path()).value(),
+                                    .hello = agent::MakeAgentHello()});
+  agent_->Start();
+  thread_ = std::thread([this] { context_.run(); });
+}
+
+AgentRig::~AgentRig() {
+  context_.stop();
+  thread_.join();
+}
+
+int AgentRig::Connections() {
+  std::promise<int> answer;
+  asio::post(context_, [&] { answer.set_value(agent_->connections()); });
+  return answer.get_future().get();
+}
+
+UniqueFd AgentRig::Connect() const {
+  UniqueFd fd(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  const auto endpoint = guest::UnixEndpoint(agent_path()).value();
+  EXPECT_EQ(connect(fd.get(), endpoint.data(), static_cast<socklen_t>(endpoint.size())), 0);
+  return fd;
+}
+
+UniqueFd AgentRig::Open(const v1::ExecStart& request) const {
+  v1::Envelope message;
+  *message.mutable_exec_start() = request;
+  UniqueFd fd = Connect();
+  EXPECT_TRUE(WriteFull(fd.get(), guest::EncodeOpening(message).value(), Deadline::In(kPatience)));
+  return fd;
+}
+
+Finished AgentRig::Run(const v1::ExecStart& request, std::string_view input) const {
+  Pipe in;
+  Pipe out;
+  Pipe err;
+  Finished finished;
+  std::thread read_out([&] { finished.out = ReadAll(out.read.get()); });
+  std::thread read_err([&] { finished.err = ReadAll(err.read.get()); });
+  std::thread write_in([&] {
+    // A program that ends before it has read everything is no error of this thread's.
+    [[maybe_unused]] const auto written = WriteFull(in.write.get(), input, Deadline::In(kPatience));
+    in.write.Reset();
+  });
+  finished.outcome = guest::RunExecSession(Open(request), {.stdin_fd = in.read.get(),
+                                                           .stdout_fd = out.write.get(),
+                                                           .stderr_fd = err.write.get(),
+                                                           .stdin_open = request.stdin_open(),
+                                                           .tty = request.tty(),
+                                                           .take_signals = false});
+  in.read.Reset();
+  out.write.Reset();
+  err.write.Reset();
+  read_out.join();
+  read_err.join();
+  write_in.join();
+  return finished;
+}
+
+void AgentRig::SendControl(const ControlPacket& packet) const {
+  EXPECT_EQ(send(control(), &packet, sizeof(packet), MSG_NOSIGNAL),
+            static_cast<ssize_t>(sizeof(packet)));
+}
+
+std::string ReadAll(int fd) {
+  std::string text;
+  char chunk[65536];
+  for (ssize_t n; (n = read(fd, chunk, sizeof(chunk))) > 0;) {
+    text.append(chunk, static_cast<size_t>(n));
+  }
+  return text;
+}
+
+bool Eventually(const std::function<bool()>& condition) {
+  const Deadline deadline = Deadline::In(kPatience);
+  while (!condition()) {
+    if (deadline.Passed()) return false;
+    std::this_thread::sleep_for(std::chrono::milliseconds(2));
+  }
+  return true;
+}
+
+char ProcessState(uint32_t pid) {
+  const auto text = ReadFile(("/proc/" + std::to_string(pid) + "/stat").c_str(), 4096);
+  if (!text) return 0;
+  const size_t name_end = text->rfind(')');
+  return name_end == std::string::npos ? '\0' : text->at(name_end + 2);
+}
+
+}  // namespace berth::testing
