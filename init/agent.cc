@@ -30,7 +30,7 @@ Result<pid_t> Agent::Start(std::span<const Phase> phases) {
     std::strncpy(packet.name, phase.name, sizeof(packet.name) - 1);
     Send(packet);
   }
-  Send({.kind = ControlKind::kBootPhasesEnd});
+  Send({.kind = ControlKind::kBootPhasesEnd, .agent_starts = ++starts_});
 
   const char* const argv[] = {"berth-agent", nullptr};
   const SpawnFd fds[] = {{STDIN_FILENO, STDIN_FILENO},

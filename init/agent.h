@@ -41,6 +41,7 @@ class Agent {
   std::string path_;
   UniqueFd listener_;
   UniqueFd control_;  // PID 1's end
+  uint32_t starts_ = 0;
 };
 
 }  // namespace berth::init

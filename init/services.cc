@@ -88,4 +88,11 @@ std::optional<Services::Time> Services::next_start() const {
   return next;
 }
 
+pid_t Services::PidOf(std::string_view name) const {
+  const auto service = std::ranges::find(services_, name, &Service::name);
+  if (service == services_.end()) return -1;
+  const auto* running = std::get_if<Running>(&service->state);
+  return running != nullptr ? running->pid : -1;
+}
+
 }  // namespace berth::init

@@ -10,6 +10,7 @@
 #include <functional>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <variant>
 #include <vector>
 
@@ -44,6 +45,8 @@ class Services {
   void StopRestarting();
 
   std::optional<Time> next_start() const;
+  // -1 where it does not run.
+  pid_t PidOf(std::string_view name) const;
 
  private:
   struct Waiting {

@@ -33,6 +33,8 @@ TEST_F(ServicesTest, StartsWhatIsAddedOnceAndOnlyOnce) {
   EXPECT_TRUE(services_.StartDue(kStart));
   EXPECT_TRUE(services_.StartDue(kStart));
   EXPECT_EQ(starts_, 1);
+  EXPECT_EQ(services_.PidOf("agent"), 101);
+  EXPECT_EQ(services_.PidOf("other"), -1);
   EXPECT_FALSE(services_.next_start());
 }
 

@@ -15,25 +15,32 @@ Shutdown::Action Shutdown::Request(ShutdownMode mode, std::chrono::milliseconds 
   return Action::kTerminateAll;
 }
 
+Shutdown::Action Shutdown::OnlyAgentLeft(Time now) {
+  if (stage_ != Stage::kTerminating) return Action::kNothing;
+  stage_ = Stage::kEndingAgent;
+  deadline_ = now + kAgentWait;
+  return Action::kEndAgent;
+}
+
 Shutdown::Action Shutdown::NoProcessLeft() {
-  if (stage_ != Stage::kTerminating && stage_ != Stage::kKilling) return Action::kNothing;
+  if (stage_ == Stage::kRunning || stage_ == Stage::kFinishing) return Action::kNothing;
   stage_ = Stage::kFinishing;
   return Action::kFinish;
 }
 
 Shutdown::Action Shutdown::TimePassed(Time now) {
   if (!deadline() || now < deadline_) return Action::kNothing;
-  if (stage_ == Stage::kTerminating) {
-    stage_ = Stage::kKilling;
-    deadline_ = now + kKillWait;
-    return Action::kKillAll;
+  if (stage_ == Stage::kKilling) {
+    stage_ = Stage::kFinishing;
+    return Action::kFinish;
   }
-  stage_ = Stage::kFinishing;
-  return Action::kFinish;
+  stage_ = Stage::kKilling;
+  deadline_ = now + kKillWait;
+  return Action::kKillAll;
 }
 
 std::optional<Shutdown::Time> Shutdown::deadline() const {
-  if (stage_ != Stage::kTerminating && stage_ != Stage::kKilling) return std::nullopt;
+  if (stage_ == Stage::kRunning || stage_ == Stage::kFinishing) return std::nullopt;
   return deadline_;
 }
 

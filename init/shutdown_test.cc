@@ -41,6 +41,21 @@ TEST(Shutdown, FinishesOnceKilledProcessesAreGone) {
   EXPECT_EQ(shutdown.NoProcessLeft(), Action::kFinish);
 }
 
+TEST(Shutdown, EndsTheAgentOnceItIsAloneAndKillsItWhereItStays) {
+  Shutdown shutdown;
+  shutdown.Request(ShutdownMode::kPowerOff, 60s, kStart);
+  EXPECT_EQ(shutdown.OnlyAgentLeft(kStart + 1s), Action::kEndAgent);
+  EXPECT_EQ(shutdown.OnlyAgentLeft(kStart + 1s), Action::kNothing);
+  EXPECT_EQ(shutdown.deadline(), kStart + 1s + kAgentWait);
+  EXPECT_EQ(shutdown.TimePassed(kStart + 1s + kAgentWait), Action::kKillAll);
+  EXPECT_EQ(shutdown.NoProcessLeft(), Action::kFinish);
+
+  Shutdown obeyed;
+  obeyed.Request(ShutdownMode::kPowerOff, 60s, kStart);
+  obeyed.OnlyAgentLeft(kStart);
+  EXPECT_EQ(obeyed.NoProcessLeft(), Action::kFinish);
+}
+
 TEST(Shutdown, ASecondRequestShortensTheGraceAndChangesNothingElse) {
   Shutdown shutdown;
   shutdown.Request(ShutdownMode::kPowerOff, 60s, kStart);
@@ -66,12 +81,14 @@ TEST(Shutdown, GraceHasADefaultAndABound) {
 TEST(Shutdown, NoEventDoesAnythingInAStageThatDoesNotExpectIt) {
   Shutdown running;
   EXPECT_EQ(running.NoProcessLeft(), Action::kNothing);
+  EXPECT_EQ(running.OnlyAgentLeft(kStart), Action::kNothing);
   EXPECT_EQ(running.TimePassed(kStart + 1h), Action::kNothing);
   EXPECT_FALSE(running.deadline());
   Shutdown finishing;
   finishing.Request(ShutdownMode::kPowerOff, 1s, kStart);
   finishing.NoProcessLeft();
   EXPECT_EQ(finishing.NoProcessLeft(), Action::kNothing);
+  EXPECT_EQ(finishing.OnlyAgentLeft(kStart), Action::kNothing);
   EXPECT_EQ(finishing.TimePassed(kStart + 1h), Action::kNothing);
   EXPECT_EQ(finishing.Request(ShutdownMode::kHalt, 1s, kStart), Action::kNothing);
 }

@@ -5,6 +5,7 @@
 #include <sys/epoll.h>
 #include <sys/reboot.h>
 #include <sys/signalfd.h>
+#include <sys/syscall.h>
 #include <sys/timerfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -13,11 +14,12 @@
 
 #include "init/console.h"
 #include "init/finish.h"
+#include "init/processes.h"
 
 namespace berth::init {
 namespace {
 
-enum Source : uint32_t { kSignals, kTimer, kControl };
+enum Source : uint32_t { kSignals, kTimer, kControl, kOther };
 
 struct SignalMeaning {
   int signal;
@@ -42,6 +44,8 @@ sigset_t HandledSignals() {
 }
 
 constexpr int kReapBatch = 512;
+// A zombie tells nobody but its parent when it goes, so here alone PID 1 looks again and again.
+constexpr std::chrono::milliseconds kZombieLook{5};
 constexpr const char* kAgentName = "agent";
 
 }  // namespace
@@ -90,6 +94,9 @@ void Supervisor::Run() {
         case kControl:
           TakeRequests();
           break;
+        case kOther:
+          other_.Reset();
+          break;
         case kTimer:
           uint64_t expirations;
           [[maybe_unused]] const ssize_t taken =
@@ -99,6 +106,7 @@ void Supervisor::Run() {
     }
     if (more_to_reap_) more_to_reap_ = Reap();
     Do(shutdown_.TimePassed(Deadline::Clock::now()));
+    FollowOthers();
   }
 }
 
@@ -136,7 +144,7 @@ bool Supervisor::Reap() {
 }
 
 void Supervisor::ReportEnd(const Services::End& end) {
-  if (shutdown_.stage() != Shutdown::Stage::kRunning) return;
+  if (shutdown_.begun()) return;
   std::string text = end.name + ": ended (" + end.how + ")";
   if (end.crash_loop && !end.was_stable) {
     // It never worked on this machine, and without it the host can do nothing here. Once it has
@@ -154,7 +162,7 @@ void Supervisor::ReportEnd(const Services::End& end) {
 }
 
 void Supervisor::Request(ShutdownMode mode, std::chrono::milliseconds grace, const char* who) {
-  if (shutdown_.stage() == Shutdown::Stage::kRunning) {
+  if (!shutdown_.begun()) {
     Info(std::string("shutting down: asked by ") + who);
   }
   Do(shutdown_.Request(mode, grace, Deadline::Clock::now()));
@@ -167,9 +175,12 @@ void Supervisor::Do(Shutdown::Action action) {
     case Shutdown::Action::kTerminateAll:
       services_.StopRestarting();
       agent_.TellShuttingDown(shutdown_.mode());
-      kill(-1, SIGTERM);
+      SignalAllBut(services_.PidOf(kAgentName), SIGTERM);
       // A stopped process would hold its SIGTERM until the grace is over.
-      kill(-1, SIGCONT);
+      SignalAllBut(services_.PidOf(kAgentName), SIGCONT);
+      return;
+    case Shutdown::Action::kEndAgent:
+      if (const pid_t agent = services_.PidOf(kAgentName); agent > 0) kill(agent, SIGTERM);
       // With no child at all there is no SIGCHLD to wait for.
       more_to_reap_ = true;
       return;
@@ -181,10 +192,30 @@ void Supervisor::Do(Shutdown::Action action) {
   }
 }
 
+void Supervisor::FollowOthers() {
+  if (shutdown_.stage() != Shutdown::Stage::kTerminating) {
+    other_.Reset();
+    look_again_at_.reset();
+    return;
+  }
+  const Time now = Deadline::Clock::now();
+  if (other_ || (look_again_at_ && now < *look_again_at_)) return;
+  look_again_at_.reset();
+  const auto other = FindOther(services_.PidOf(kAgentName));
+  if (!other) return Do(shutdown_.OnlyAgentLeft(now));
+  if (!other->zombie) {
+    other_.Reset(static_cast<int>(syscall(SYS_pidfd_open, other->pid, 0)));
+    epoll_event on_end{.events = EPOLLIN, .data = {.u32 = kOther}};
+    if (other_ && epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, other_.get(), &on_end) == 0) return;
+    other_.Reset();
+  }
+  look_again_at_ = now + kZombieLook;
+}
+
 void Supervisor::ArmTimer() {
   std::optional<Time> next = services_.next_start();
-  if (const auto deadline = shutdown_.deadline(); deadline && (!next || *deadline < *next)) {
-    next = deadline;
+  for (const auto& each : {shutdown_.deadline(), look_again_at_}) {
+    if (each && (!next || *each < *next)) next = each;
   }
   if (next == armed_) return;
   armed_ = next;

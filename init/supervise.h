@@ -41,6 +41,8 @@ class Supervisor {
   void ReportEnd(const Services::End& end);
   void Request(ShutdownMode mode, std::chrono::milliseconds grace, const char* who);
   void Do(Shutdown::Action action);
+  // While terminating: waits for one process after another until only the agent is left.
+  void FollowOthers();
   void ArmTimer();
   void WatchAgent();
 
@@ -51,6 +53,8 @@ class Supervisor {
   UniqueFd signals_;
   UniqueFd timer_;
   UniqueFd epoll_;
+  UniqueFd other_;                     // pidfd of a process that the shutdown waits for
+  std::optional<Time> look_again_at_;  // only zombies are left, for their parents to reap
   int watched_control_ = -1;
   bool more_to_reap_ = false;
   std::optional<Time> armed_;
