@@ -46,7 +46,7 @@ struct DiskSpec {
   std::string path;  // absolute in a VmSpec; relative to the image in image.json
   DiskFormat format = DiskFormat::kRaw;
   bool read_only = false;
-  std::string serial;  // shown to the guest in /sys/block/*/serial; empty: none
+  std::string serial = {};  // shown to the guest in /sys/block/*/serial; empty: none
 
   friend bool operator==(const DiskSpec&, const DiskSpec&) = default;
 };
