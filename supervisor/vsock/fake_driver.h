@@ -7,7 +7,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
@@ -50,7 +49,7 @@ class FakeDriver {
 
   FakeDriver(bool event_idx, bool indirect);
 
-  std::span<std::byte> ram() { return {ram_.get(), kRamBytes}; }
+  std::span<std::byte> ram() { return {ram_.base(), kRamBytes}; }
   GuestMemory Memory() { return GuestMemory::Over(ram(), kRamAddress); }
   Virtqueue::Layout LayoutOf(uint32_t ring) const;
 
@@ -59,7 +58,7 @@ class FakeDriver {
   Descriptor& indirect(uint32_t ring, size_t slot, size_t index);  // a table of 4 for each slot
   uint64_t IndirectAddress(uint32_t ring, size_t slot) const;
   uint64_t BufferAddress(uint32_t ring, size_t slot) const;
-  std::byte* At(uint64_t guest_address) { return ram_.get() + (guest_address - kRamAddress); }
+  std::byte* At(uint64_t guest_address) { return ram_.base() + (guest_address - kRamAddress); }
   uint16_t& available_flags(uint32_t ring);
   uint16_t& available_index(uint32_t ring);
   uint16_t& available_entry(uint32_t ring, size_t slot);
@@ -93,7 +92,7 @@ class FakeDriver {
 
   bool event_idx_;
   bool indirect_;
-  std::unique_ptr<std::byte[]> ram_;
+  Mapping ram_;  // mapped, so that pages nobody touches cost nothing
   uint16_t rx_offered_ = 0;
   uint16_t rx_seen_ = 0;
   uint16_t tx_offered_ = 0;
