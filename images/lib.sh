@@ -14,7 +14,8 @@ images_dir=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)
 repo_dir=$(dirname -- "$images_dir")
 builder=${0##*/}
 
-say() { printf '%s: %s\n' "$builder" "$*" >&2; }
+# A builder that another one runs leaves the talking to it.
+say() { [[ -n ${BERTH_BUILDER:-} ]] || printf '%s: %s\n' "$builder" "$*" >&2; }
 die() {
   printf '%s: error: %s\n' "$builder" "$*" >&2
   exit 1
