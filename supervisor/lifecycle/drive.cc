@@ -1,0 +1,217 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Drive: the one coroutine that owns a VM's processes, from the start to the end of the last one.
+#include <fmt/format.h>
+
+#include "supervisor/lifecycle/evidence.h"
+#include "supervisor/lifecycle/fleet.h"
+#include "supervisor/lifecycle/settle.h"
+
+namespace berth::lifecycle {
+
+namespace asio = boost::asio;
+using asio::awaitable;
+
+namespace {
+
+constexpr auto kUntilNotified = std::chrono::hours(1);
+
+std::function<void()> Waker(const VmPtr& vm) {
+  return [weak = std::weak_ptr<Vm>(vm)] {
+    if (const VmPtr alive = weak.lock()) alive->changed().NotifyAll();
+  };
+}
+
+enum class Boot { kReady, kFailed, kHung, kStopAsked };
+
+// Waits for what comes of a launch: first the hypervisor, then the guest's Ready.
+awaitable<Boot> AwaitBoot(VmPtr vm, InstancePtr instance, StartPhase* phase) {
+  const VmTimeouts& timeouts = vm->spec().timeouts;
+  *phase = StartPhase::kLaunch;
+  Deadline deadline = Deadline::In(timeouts.launch);
+  for (;;) {
+    const Instance::View& view = instance->view();
+    if (vm->stop_request) co_return Boot::kStopAsked;
+    if (view.Ended() || view.refused || !view.vsock_lost.empty()) co_return Boot::kFailed;
+    if (view.launched && *phase == StartPhase::kLaunch) {
+      *phase = StartPhase::kBoot;
+      deadline = Deadline::In(timeouts.boot);
+    }
+    if (view.launched && view.ready) co_return Boot::kReady;
+    if (deadline.Passed()) {
+      co_return *phase == StartPhase::kBoot ? Boot::kHung : Boot::kFailed;
+    }
+    co_await vm->changed().Wait(deadline);
+  }
+}
+
+struct Attempt {
+  Outcome<> outcome;
+  bool again = false;  // worth another attempt: the guest fell silent for no stated reason
+};
+
+// A start that came to nothing: why, what was left of it down, the VM in StartFailed.
+awaitable<Attempt> FailStart(VmPtr vm, InstancePtr instance, Fault why, bool hung) {
+  const auto down = co_await instance->TearDown(Deadline::In(kTeardownTimeout));
+  std::string text = why.Message();
+  if (!co_await Settle(vm, Event::kLaunchFailed, StartFailed{why}, std::move(text))) {
+    co_return Attempt{std::unexpected(std::move(why))};
+  }
+  if (!down) {
+    Fault left = ToFault(Kind::kFailed, down.error());
+    text = left.Message();
+    co_await Settle(vm, Event::kTeardownFailed, Failed{left, {}, instance}, std::move(text));
+    co_return Attempt{std::unexpected(std::move(left))};
+  }
+  co_return Attempt{std::unexpected(std::move(why)), hung};
+}
+
+awaitable<Attempt> TryStart(Host& host, VmPtr vm, int attempt, std::string why) {
+  vm->boot_attempts = attempt;
+  if (auto moved = vm->Apply(attempt == 1 ? Event::kLaunch : Event::kRetry,
+                             Starting{attempt, nullptr}, std::move(why));
+      !moved) {
+    co_return Attempt{std::unexpected(ToFault(Kind::kFailed, moved.error()))};
+  }
+  auto launched =
+      co_await host.Launch(vm->spec(), Waker(vm), Deadline::In(vm->spec().timeouts.launch));
+  if (!launched) {
+    co_await Settle(vm, Event::kLaunchFailed, StartFailed{launched.error()},
+                    launched.error().Message());
+    co_return Attempt{std::unexpected(launched.error())};
+  }
+  const InstancePtr instance = *launched;
+  std::get<Starting>(vm->body()).instance = instance;
+  vm->accelerator = instance->Accelerator();
+
+  StartPhase phase{};
+  const Boot boot = co_await AwaitBoot(vm, instance, &phase);
+  if (boot == Boot::kStopAsked) {
+    co_await Settle(vm, Event::kStop, Stopping{instance}, vm->stop_request->why);
+    co_return Attempt{Refuse(Kind::kWrongState, "start", ECANCELED,
+                             vm->name() + " was stopped while it was starting")};
+  }
+  if (boot == Boot::kReady) {
+    const GuestReady& ready = *instance->view().ready;
+    auto timeline = MakeTimeline(*instance->view().launched, ready);
+    auto moved =
+        vm->Apply(Event::kReady, Running{instance},
+                  fmt::format("agent {} on Linux {}, {:.0f} ms after the hypervisor's exec",
+                              ready.build_id, ready.kernel_release, timeline.back().ms));
+    if (moved) {
+      vm->timeline = std::move(timeline);
+      co_return Attempt{};
+    }
+    co_return co_await FailStart(vm, instance, ToFault(Kind::kFailed, moved.error()), false);
+  }
+  const Evidence evidence = instance->CollectEvidence();
+  const auto allowed =
+      phase == StartPhase::kBoot ? vm->spec().timeouts.boot : vm->spec().timeouts.launch;
+  const bool silent = boot == Boot::kHung && GuestCause(evidence.console_tail).empty();
+  co_return co_await FailStart(
+      vm, instance, ExplainStartFailure(instance->view(), evidence, phase, allowed), silent);
+}
+
+awaitable<Outcome<>> RunStart(Host& host, VmPtr vm, std::string why) {
+  for (int attempt = 1;; ++attempt) {
+    const Attempt result = co_await TryStart(host, vm, attempt, std::move(why));
+    if (!result.again || attempt == kBootAttempts || vm->stop_request) co_return result.outcome;
+    why = fmt::format("the boot hung: attempt {} of {}", attempt + 1, kBootAttempts);
+  }
+}
+
+awaitable<void> AfterEnd(VmPtr vm, InstancePtr instance) {
+  const Ending ending = ExplainEnd(instance->view(), instance->CollectEvidence());
+  const auto exit = instance->view().exit;
+  if (ending.clean) {
+    co_await Settle(vm, Event::kPoweredOff, Stopping{instance}, ending.how.detail);
+  }
+  // The hypervisor is gone; its device, its shim and its sockets follow.
+  const auto down = co_await instance->TearDown(Deadline::In(kTeardownTimeout));
+  if (!ending.clean) {
+    co_await Settle(vm, Event::kCrashed, Failed{ending.how, exit, down ? nullptr : instance},
+                    ending.how.Message());
+  } else if (!down) {
+    const Fault left = ToFault(Kind::kFailed, down.error());
+    co_await Settle(vm, Event::kTeardownFailed, Failed{left, exit, instance}, left.Message());
+  } else {
+    co_await Settle(vm, Event::kEnded, Stopped{ending.how.detail, exit}, ending.how.detail);
+  }
+}
+
+// Says in the event log what has happened to a running VM's agent and device since the last look.
+class Changes {
+ public:
+  explicit Changes(const Instance::View& view)
+      : agent_(view.agent),
+        id_(view.ready ? view.ready->instance_id : ""),
+        restarts_(view.vsock_restarts),
+        vsock_lost_(!view.vsock_lost.empty()) {}
+
+  void NoteSince(Vm& vm, const Instance::View& view) {
+    if (view.vsock_restarts != restarts_) {
+      vm.Note(EntryKind::kStep, "the vsock device died and was started again", view.vsock_restarts);
+    }
+    if (!view.vsock_lost.empty() && !vsock_lost_) {
+      vm.Note(EntryKind::kStep, "the vsock device is lost: " + view.vsock_lost);
+    }
+    if (view.ready && view.ready->instance_id != id_) {
+      vm.Note(EntryKind::kAgent, "the agent was started again", view.ready->agent_starts);
+    } else if (view.agent == AgentState::kUp && agent_ == AgentState::kLost) {
+      vm.Note(EntryKind::kAgent, "the agent answers again");
+    }
+    if (view.agent == AgentState::kLost && agent_ != AgentState::kLost) {
+      vm.Note(EntryKind::kAgent, "the agent is lost: " + view.agent_why);
+    }
+    *this = Changes(view);
+  }
+
+ private:
+  AgentState agent_;
+  std::string id_;
+  uint32_t restarts_;
+  bool vsock_lost_;
+};
+
+awaitable<void> Watch(VmPtr vm) {
+  const InstancePtr instance = vm->instance();
+  Changes changes(instance->view());
+  for (;;) {
+    if (instance->view().Ended()) co_return co_await AfterEnd(vm, instance);
+    if (vm->stop_request) {
+      co_await Settle(vm, Event::kStop, Stopping{instance}, vm->stop_request->why);
+      co_return;
+    }
+    changes.NoteSince(*vm, instance->view());
+    co_await vm->changed().Wait(Deadline::In(kUntilNotified));
+  }
+}
+
+}  // namespace
+
+std::string_view Name(AgentState state) {
+  switch (state) {
+    case AgentState::kAwaited:
+      return "awaited";
+    case AgentState::kUp:
+      return "up";
+    case AgentState::kLost:
+      return "lost";
+  }
+  return "unknown";
+}
+
+awaitable<void> Drive(Host& host, VmPtr vm, std::string why) {
+  if (vm->stop_request) {
+    vm->start_result = Refuse(Kind::kShuttingDown, "start", ECANCELED, vm->stop_request->why);
+  } else {
+    vm->start_result = co_await RunStart(host, vm, std::move(why));
+    vm->changed().NotifyAll();
+    if (vm->state() == State::kRunning) co_await Watch(vm);
+    if (vm->state() == State::kStopping && vm->stop_request) co_await RunStop(vm);
+  }
+  vm->driven = false;
+  vm->changed().NotifyAll();
+}
+
+}  // namespace berth::lifecycle

@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Instance: one boot of a VM, as the lifecycle sees it: the processes it consists of, what they
+// have reported, and the ways to end them. berthd's runs a shim; tests script one.
+//
+// What happens to an instance shows in its View; each change is announced through the callback that
+// Host::Launch was given, on the executor's thread. Whoever is told looks at the whole View:
+// changes add up, so nothing is lost where two come at once.
+#ifndef BERTH_SUPERVISOR_LIFECYCLE_INSTANCE_H_
+#define BERTH_SUPERVISOR_LIFECYCLE_INSTANCE_H_
+
+#include <boost/asio/awaitable.hpp>
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "protocol/base/clock.h"
+#include "protocol/base/unique_fd.h"
+#include "protocol/proto/berth.pb.h"
+#include "supervisor/lifecycle/fault.h"
+#include "supervisor/shim/exit_record.h"
+
+namespace berth::lifecycle {
+
+struct Launched {
+  int shim_pid = 0;
+  int hypervisor_pid = 0;
+  int vsock_pid = 0;  // 0: the hypervisor has its own device
+  int64_t exec_monotonic_ns = 0;
+};
+
+struct BootPhase {
+  std::string name;
+  int64_t guest_us = 0;  // since the guest's kernel started
+};
+
+// What the guest's Ready said, checked and made printable.
+struct GuestReady {
+  uint32_t generation = 0;
+  std::string build_id;
+  std::string boot_id;      // hex
+  std::string instance_id;  // hex; another one is another start of the agent
+  std::string kernel_release;
+  uint32_t agent_starts = 0;
+  std::vector<BootPhase> phases;
+  int64_t sent_guest_us = 0;
+  int64_t received_monotonic_ns = 0;  // of the host
+};
+
+enum class AgentState : uint8_t { kAwaited, kUp, kLost };
+std::string_view Name(AgentState state);
+
+// The ends of a VM's logs: what is left to explain how it ended.
+struct Evidence {
+  std::string console_tail;
+  std::string hypervisor_tail;
+};
+
+class Instance {
+ public:
+  struct View {
+    std::optional<Launched> launched;
+    std::optional<GuestReady> ready;  // the latest
+    std::optional<Fault> refused;     // a guest rang, and we cannot speak with it
+    std::optional<shim::ExitRecord> exit;
+    std::optional<Fault> lost;  // the shim is gone and left no exit record
+    AgentState agent = AgentState::kAwaited;
+    std::string agent_why;  // why it is lost
+    uint32_t vsock_restarts = 0;
+    bool paused = false;
+    std::string vsock_lost;  // why there is no vsock device any more; empty: there is
+    bool Ended() const { return exit.has_value() || lost.has_value(); }
+  };
+
+  virtual ~Instance() = default;
+
+  virtual const View& view() const = 0;
+  // "tcg (KVM here runs 1 µs an instruction)": for people.
+  virtual const std::string& Accelerator() const = 0;
+
+  // Each asks and returns once the question is delivered; what comes of it shows in the View.
+  virtual boost::asio::awaitable<Result<>> AskGuestToPowerOff(std::chrono::milliseconds grace,
+                                                              Deadline deadline) = 0;
+  virtual boost::asio::awaitable<Result<>> AskHypervisorToQuit(Deadline deadline) = 0;
+
+  // Returns once its processors stand still, or go on.
+  virtual boost::asio::awaitable<Result<>> SetPaused(bool paused, Deadline deadline) = 0;
+
+  // Kills what is left of it, and returns once no process and no socket of it is. May be called
+  // again. ETIMEDOUT names what would not go.
+  virtual boost::asio::awaitable<Result<>> TearDown(Deadline deadline) = 0;
+
+  virtual Evidence CollectEvidence() const = 0;
+
+  // A connection to the guest's agent on which our Hello and `start` have been sent.
+  virtual boost::asio::awaitable<Outcome<UniqueFd>> OpenExec(v1::ExecStart start,
+                                                             Deadline deadline) = 0;
+};
+
+}  // namespace berth::lifecycle
+
+#endif  // BERTH_SUPERVISOR_LIFECYCLE_INSTANCE_H_
