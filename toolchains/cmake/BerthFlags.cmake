@@ -16,7 +16,9 @@ set(CMAKE_CXX_FLAGS_RELWITHDEBINFO "-O2 -g")
 if(BERTH_CCACHE AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
   find_program(BERTH_CCACHE_PROGRAM ccache)
   if(BERTH_CCACHE_PROGRAM)
-    set(CMAKE_CXX_COMPILER_LAUNCHER "${BERTH_CCACHE_PROGRAM}")
+    # Without this ccache passes over every compilation that uses precompiled headers.
+    set(CMAKE_CXX_COMPILER_LAUNCHER "${CMAKE_COMMAND}" -E env CCACHE_SLOPPINESS=pch_defines,time_macros
+      "${BERTH_CCACHE_PROGRAM}")
   endif()
 endif()
 enable_testing()
@@ -39,7 +41,7 @@ endif()
 
 if(BERTH_SANITIZE)
   target_compile_options(berth_flags INTERFACE
-    -fsanitize=${BERTH_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer -O1)
+    -fsanitize=${BERTH_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer -O1 -g1)
   target_link_options(berth_flags INTERFACE -fsanitize=${BERTH_SANITIZE})
 else()
   target_compile_definitions(berth_flags INTERFACE _FORTIFY_SOURCE=2)

@@ -155,8 +155,18 @@ function(_berth_split_debug target)
     WORKING_DIRECTORY "${CMAKE_BINARY_DIR}/bin" VERBATIM)
 endfunction()
 
+# What nearly every test includes, parsed once instead of in each: half of a test's compile time.
+function(_berth_test_headers)
+  file(WRITE "${CMAKE_BINARY_DIR}/test_headers.cc" "")
+  add_library(berth_test_headers OBJECT "${CMAKE_BINARY_DIR}/test_headers.cc")
+  target_link_libraries(berth_test_headers PRIVATE berth_flags GTest::gmock nlohmann_json::nlohmann_json)
+  target_compile_options(berth_test_headers PRIVATE "SHELL:-Xclang -fno-pch-timestamp")
+  target_precompile_headers(berth_test_headers PRIVATE <gmock/gmock.h> <gtest/gtest.h> <nlohmann/json.hpp>
+    <algorithm> <chrono> <expected> <filesystem> <functional> <map> <memory> <string> <thread> <vector>)
+endfunction()
+
 function(berth_test target)
-  if(BERTH_SIDE STREQUAL "guest" OR BERTH_FUZZ)
+  if(BERTH_SIDE STREQUAL "guest")
     return()
   endif()
   cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "SRCS;DEPS")
@@ -165,13 +175,18 @@ function(berth_test target)
   target_link_options(${target} PRIVATE -pie)
   set_target_properties(${target} PROPERTIES RUNTIME_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/test")
   _berth_register(${target} WIRES DEPS ${arg_DEPS})
+  if(NOT TARGET berth_test_headers)
+    _berth_test_headers()
+  endif()
+  target_compile_options(${target} PRIVATE "SHELL:-Xclang -fno-pch-timestamp")
+  target_precompile_headers(${target} REUSE_FROM berth_test_headers)
   add_dependencies(unit_tests ${target})
   # Cases are listed when ctest starts, not when the binary is built: building needs to run nothing.
   gtest_discover_tests(${target} TEST_PREFIX "${target}." DISCOVERY_MODE PRE_TEST DISCOVERY_TIMEOUT 60
     PROPERTIES LABELS unit TIMEOUT 120)
 endfunction()
 
-# In the fuzz preset a libFuzzer binary and a short run of it (label "fuzz"). In the other host presets the same
+# With BERTH_FUZZ a libFuzzer binary and a short run of it (label "fuzz"). In the other host presets the same
 # sources with a driver that replays the corpus (label "unit"), so that an input that once broke a parser is tried by
 # every test run. The name of each corpus file says what it holds.
 set(BERTH_FUZZ_SECONDS 5 CACHE STRING "How long the smoke run of each fuzzer lasts")
