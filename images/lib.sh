@@ -10,8 +10,8 @@ export SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-1}
 export LC_ALL=C
 umask 022
 
+# shellcheck disable=SC2034  # for those who source this
 images_dir=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)
-repo_dir=$(dirname -- "$images_dir")
 builder=${0##*/}
 
 # A builder that another one runs leaves the talking to it.
