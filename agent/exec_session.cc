@@ -142,6 +142,10 @@ bool ExecSession::Round() {
   more |= ReadOutput(stderr_);
   if (phase_ == Phase::kDraining && !stdout_.fd.is_open() && !stderr_.fd.is_open()) SendExited();
   Send();
+  // What was held back for a full outbox goes on as soon as there is room: no event will tell.
+  for (const Output* output : {&stdout_, &stderr_}) {
+    more |= output->fd.is_open() && output->watch.ready && outbox_.CanTakeData();
+  }
   return more;
 }
 

@@ -1,0 +1,254 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Frames of every released generation, byte for byte: a guest that was frozen years ago sends and
+// expects exactly these. A file here is never changed once its generation is released.
+//
+// golden/generation-N.txt: blank-separated hex bytes of one frame a line, behind its name and a
+// colon;
+// '#' begins a comment. The same frames are built here by hand.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <functional>
+#include <map>
+#include <sstream>
+#include <string>
+
+#include "protocol/base/io.h"
+#include "protocol/wire/channel.h"
+#include "protocol/wire/frame.h"
+
+namespace berth::wire {
+namespace {
+
+using Fill = std::function<void(v1::Envelope&)>;
+
+std::string Bytes(int first, int count) {
+  std::string bytes;
+  for (int i = 0; i < count; ++i) bytes += static_cast<char>(first + i);
+  return bytes;
+}
+
+// Every field of every message of generation 1 has a value.
+const std::map<std::string, Fill>& Messages() {
+  static const std::map<std::string, Fill> messages = {
+      {"hello-host",
+       [](v1::Envelope& m) {
+         m.mutable_hello()->set_generation(1);
+         m.mutable_hello()->set_oldest_generation(1);
+         m.mutable_hello()->set_build_id("0.1.0");
+       }},
+      {"hello-guest",
+       [](v1::Envelope& m) {
+         m.mutable_hello()->set_generation(1);
+         m.mutable_hello()->set_oldest_generation(1);
+         m.mutable_hello()->set_build_id("0.1.0");
+         m.mutable_hello()->set_boot_id(Bytes(0x10, 16));
+         m.mutable_hello()->set_instance_id(Bytes(0x20, 16));
+         m.mutable_hello()->add_features("example");
+       }},
+      {"failure",
+       [](v1::Envelope& m) {
+         m.mutable_failure()->set_step("exec");
+         m.mutable_failure()->set_errnum(2);
+         m.mutable_failure()->set_detail("nope");
+         m.mutable_failure()->set_hint("no such program");
+       }},
+      {"ready",
+       [](v1::Envelope& m) {
+         auto& phase = *m.mutable_ready()->add_phases();
+         phase.set_name("mounts");
+         phase.set_monotonic_us(460'000);
+         m.mutable_ready()->set_sent_monotonic_us(500'000);
+         m.mutable_ready()->set_agent_starts(1);
+         m.mutable_ready()->set_kernel_release("6.1.0");
+       }},
+      {"ready-ack", [](v1::Envelope& m) { m.mutable_ready_ack(); }},
+      {"exec-start-uname",
+       [](v1::Envelope& m) {
+         m.mutable_exec_start()->add_argv("uname");
+         m.mutable_exec_start()->add_argv("-a");
+       }},
+      {"exec-start-full",
+       [](v1::Envelope& m) {
+         auto& start = *m.mutable_exec_start();
+         start.add_argv("sh");
+         start.add_env("A=b");
+         start.set_cwd("/tmp");
+         start.set_user("daemon");
+         start.set_group("tty");
+         start.add_groups("100");
+         start.set_tty(true);
+         start.set_rows(24);
+         start.set_columns(80);
+         start.set_stdin_open(true);
+         start.set_timeout_ms(1500);
+         start.set_kill_grace_ms(250);
+         auto& limit = *start.add_rlimits();
+         limit.set_resource(7);
+         limit.set_soft(64);
+         limit.set_hard(~uint64_t{0});
+       }},
+      {"exec-started", [](v1::Envelope& m) { m.mutable_exec_started()->set_pid(321); }},
+      {"exec-resize",
+       [](v1::Envelope& m) {
+         m.mutable_exec_resize()->set_rows(50);
+         m.mutable_exec_resize()->set_columns(132);
+       }},
+      {"exec-signal", [](v1::Envelope& m) { m.mutable_exec_signal()->set_signal(15); }},
+      {"stream-credit",
+       [](v1::Envelope& m) {
+         m.mutable_stream_credit()->set_stream(0);
+         m.mutable_stream_credit()->set_bytes(131072);
+       }},
+      {"exec-exited-code",
+       [](v1::Envelope& m) {
+         auto& exited = *m.mutable_exec_exited();
+         exited.set_code(7);
+         exited.set_user_us(1000);
+         exited.set_system_us(2000);
+         exited.set_max_rss_kib(3000);
+         exited.set_wall_us(4000);
+       }},
+      {"exec-exited-signal",
+       [](v1::Envelope& m) {
+         auto& exited = *m.mutable_exec_exited();
+         exited.set_signal(9);
+         exited.set_core_dumped(true);
+         exited.set_timed_out(true);
+         exited.set_output_held(true);
+       }},
+      {"exec-exited-zero", [](v1::Envelope& m) { m.mutable_exec_exited()->set_code(0); }},
+      {"ping", [](v1::Envelope& m) { m.mutable_ping()->set_payload("hi"); }},
+      {"pong",
+       [](v1::Envelope& m) {
+         m.mutable_pong()->set_payload("hi");
+         m.mutable_pong()->set_monotonic_us(1'000'000);
+       }},
+      {"shutdown",
+       [](v1::Envelope& m) {
+         m.mutable_shutdown()->set_mode(v1::Shutdown::REBOOT);
+         m.mutable_shutdown()->set_grace_ms(10'000);
+       }},
+      {"shutdown-ack", [](v1::Envelope& m) { m.mutable_shutdown_ack(); }},
+  };
+  return messages;
+}
+
+std::string Framed(FrameKind kind, Stream stream, std::string_view payload) {
+  const HeaderBytes header = EncodeHeader({kind, stream, static_cast<uint32_t>(payload.size())});
+  return std::string(reinterpret_cast<const char*>(header.data()), header.size()) +
+         std::string(payload);
+}
+
+std::map<std::string, std::string> BuiltFrames() {
+  std::map<std::string, std::string> frames = {
+      {"data-stdout", Framed(FrameKind::kData, Stream::kStdout, "out\n")},
+      {"data-stderr", Framed(FrameKind::kData, Stream::kStderr, "err\n")},
+      {"data-stdin", Framed(FrameKind::kData, Stream::kStdin, "in\n")},
+      {"end-stdin", Framed(FrameKind::kEnd, Stream::kStdin, "")},
+      {"end-stdout", Framed(FrameKind::kEnd, Stream::kStdout, "")},
+      {"end-stderr", Framed(FrameKind::kEnd, Stream::kStderr, "")},
+  };
+  for (const auto& [name, fill] : Messages()) {
+    v1::Envelope message;
+    fill(message);
+    frames[name] = EncodeMessage(message).value();
+  }
+  return frames;
+}
+
+std::string Hex(std::string_view bytes) {
+  std::string text;
+  for (const char c : bytes) {
+    constexpr char kDigits[] = "0123456789abcdef";
+    if (!text.empty()) text += ' ';
+    text += kDigits[static_cast<unsigned char>(c) >> 4];
+    text += kDigits[static_cast<unsigned char>(c) & 15];
+  }
+  return text;
+}
+
+// "name: 01 02" lines.
+std::map<std::string, std::string> ReadGolden(const std::string& path) {
+  std::map<std::string, std::string> frames;
+  std::istringstream lines(ReadFile(path.c_str(), 1 << 20).value());
+  for (std::string line; std::getline(lines, line);) {
+    const size_t colon = line.find(": ");
+    if (line.empty() || line[0] == '#' || colon == std::string::npos) continue;
+    frames[line.substr(0, colon)] = line.substr(colon + 2);
+  }
+  return frames;
+}
+
+TEST(GoldenTest, GenerationOneIsWrittenAsItEverWas) {
+  const auto golden = ReadGolden(BERTH_SOURCE_DIR "/protocol/wire/golden/generation-1.txt");
+  const auto built = BuiltFrames();
+  for (const auto& [name, bytes] : built) {
+    ASSERT_TRUE(golden.contains(name)) << name << ": " << Hex(bytes);
+    EXPECT_EQ(Hex(bytes), golden.at(name)) << name;
+  }
+  EXPECT_EQ(golden.size(), built.size());
+}
+
+TEST(GoldenTest, GenerationOneIsUnderstood) {
+  for (const auto& [name, fill] : Messages()) {
+    const auto golden = ReadGolden(BERTH_SOURCE_DIR "/protocol/wire/golden/generation-1.txt");
+    ASSERT_TRUE(golden.contains(name));
+    std::istringstream hex(golden.at(name));
+    std::string bytes;
+    for (unsigned value = 0; hex >> std::hex >> value;) bytes += static_cast<char>(value);
+    const auto message = DecodeMessage(std::as_bytes(std::span(bytes)).subspan(kFrameHeaderBytes));
+    ASSERT_TRUE(message) << name;
+    v1::Envelope expected;
+    fill(expected);
+    EXPECT_EQ(message->SerializeAsString(), expected.SerializeAsString()) << name;
+  }
+}
+
+TEST(GoldenTest, EveryMessageHasAGoldenFrame) {
+  const auto proto = ReadFile(BERTH_SOURCE_DIR "/protocol/proto/berth.proto", 1 << 20).value();
+  const size_t begin = proto.find("oneof body {");
+  std::istringstream lines(proto.substr(begin, proto.find('}', begin) - begin));
+  std::string line;
+  std::getline(lines, line);
+  int bodies = 0;
+  while (std::getline(lines, line)) {
+    std::istringstream words(line);
+    std::string type;
+    std::string name;
+    if (!(words >> type >> name)) continue;
+    ++bodies;
+    std::ranges::replace(name, '_', '-');
+    EXPECT_TRUE(std::ranges::any_of(Messages(), [&](const auto& each) {
+      return each.first.starts_with(name);
+    })) << name;
+  }
+  EXPECT_GT(bodies, 0);
+}
+
+// The conversation that docs/protocol.md prints, byte for byte.
+TEST(GoldenTest, TheWorkedExampleOfTheDocumentIsTrue) {
+  const auto doc = ReadFile(BERTH_SOURCE_DIR "/docs/protocol.md", 1 << 20).value();
+  const auto frames = BuiltFrames();
+  for (const char* name :
+       {"hello-host", "exec-start-uname", "hello-guest", "exec-started", "data-stdout",
+        "end-stdout", "end-stderr", "exec-exited-zero", "stream-credit", "end-stdin"}) {
+    // Lines of the document break where they like.
+    std::string flat = doc;
+    for (char& c : flat) {
+      if (c == '\n') c = ' ';
+    }
+    while (true) {
+      const size_t two = flat.find("  ");
+      if (two == std::string::npos) break;
+      flat.erase(two, 1);
+    }
+    EXPECT_NE(flat.find(Hex(frames.at(name))), std::string::npos)
+        << name << " in docs/protocol.md should read\n"
+        << Hex(frames.at(name));
+  }
+}
+
+}  // namespace
+}  // namespace berth::wire
