@@ -14,7 +14,7 @@ void Recovery::OnDeviceDied(Deadline::Clock::time_point now) {
                   std::to_string(kRestartWindow.count()) + " s");
   }
   deadline_ = Deadline(now + kRecoveryTimeout);
-  if (paused_) return Start();
+  if (paused_) return Command(State::kClearing, "query-chardev");
   Command(State::kStopping, "stop");
 }
 
@@ -33,6 +33,7 @@ void Recovery::Start() {
 
 void Recovery::OnDeviceReady() {
   if (state_ != State::kStarting) return;
+  connected_replies_ = 0;
   // The device has dialled; the hypervisor may not have picked up yet.
   Command(State::kConnecting, "query-chardev");
 }
@@ -42,29 +43,41 @@ void Recovery::OnReply(uint64_t id, const qmp::Reply& reply) {
   if (!reply.ok) return GiveUp("the hypervisor refused: " + reply.error);
   switch (state_) {
     case State::kStopping:
+      return Command(State::kClearing, "query-chardev");
+    case State::kClearing:
+      // Each question is a turn of the hypervisor's main loop, which also sees to connections.
+      if (IsVsockConnected(reply.value)) return Command(State::kClearing, "query-chardev");
       return Start();
     case State::kConnecting:
-      // Each question is a turn of the hypervisor's main loop, which also picks up connections.
-      if (!IsVsockConnected(reply.value)) return Command(State::kConnecting, "query-chardev");
-      // Somebody resumed the VM meanwhile: once more, now that the device is there.
-      if (!paused_) {
-        stopped_by_us_ = true;
-        if (actions_.SendCommand("stop") == 0) {
-          return GiveUp("the hypervisor's monitor does not take commands");
-        }
-      }
-      if (stopped_by_us_) return Command(State::kResuming, "cont");
-      [[fallthrough]];
+      return OnConnectedReply(IsVsockConnected(reply.value));
     case State::kResuming:
-      state_ = State::kUp;
-      stopped_by_us_ = false;
-      deadline_.reset();
-      return actions_.OnRecovered();
+      return Recovered();
     case State::kUp:
     case State::kStarting:
     case State::kLost:
       return;
   }
+}
+
+void Recovery::OnConnectedReply(bool connected) {
+  // Twice in a row: what a device that died before it was picked up left in the backlog is picked
+  // up first, and found dead a turn later.
+  connected_replies_ = connected ? connected_replies_ + 1 : 0;
+  if (connected_replies_ < 2) return Command(State::kConnecting, "query-chardev");
+  if (paused_ && !stopped_by_us_) return Recovered();
+  // Somebody resumed the VM meanwhile: once more, now that the device is there.
+  if (!paused_ && actions_.SendCommand("stop") == 0) {
+    return GiveUp("the hypervisor's monitor does not take commands");
+  }
+  stopped_by_us_ = true;
+  Command(State::kResuming, "cont");
+}
+
+void Recovery::Recovered() {
+  state_ = State::kUp;
+  stopped_by_us_ = false;
+  deadline_.reset();
+  actions_.OnRecovered();
 }
 
 void Recovery::OnEvent(const qmp::Event& event) {
@@ -75,6 +88,7 @@ void Recovery::OnEvent(const qmp::Event& event) {
 void Recovery::OnDeadline() {
   deadline_.reset();
   if (state_ == State::kStopping) return GiveUp("the hypervisor's monitor does not answer");
+  if (state_ == State::kClearing) return GiveUp("the hypervisor keeps the old connection");
   // Its death starts the next try, as long as there may be one.
   deadline_ = Deadline::In(kRecoveryTimeout);
   actions_.KillDevice();

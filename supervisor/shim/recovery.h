@@ -48,7 +48,7 @@ class Recovery {
     virtual void OnLost(std::string why) = 0;
   };
 
-  enum class State { kUp, kStopping, kStarting, kConnecting, kResuming, kLost };
+  enum class State { kUp, kStopping, kClearing, kStarting, kConnecting, kResuming, kLost };
 
   // `actions` outlives this.
   explicit Recovery(Actions& actions) : actions_(actions) {}
@@ -68,6 +68,8 @@ class Recovery {
  private:
   void Command(State next, std::string_view command);
   void Start();
+  void OnConnectedReply(bool connected);
+  void Recovered();
   void GiveUp(std::string why);
 
   Actions& actions_;
@@ -75,6 +77,7 @@ class Recovery {
   bool paused_ = false;
   bool stopped_by_us_ = false;
   uint64_t awaited_id_ = 0;
+  int connected_replies_ = 0;  // in a row
   std::optional<Deadline> deadline_;
   std::deque<Deadline::Clock::time_point> deaths_;  // at most kMaxRestarts + 1
 };

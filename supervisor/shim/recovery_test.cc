@@ -50,12 +50,23 @@ class RecoveryTest : public testing::Test {
   }
   void Event(const char* name) { recovery_.OnEvent({name, json::object()}); }
   std::vector<std::string> Done() { return std::exchange(actions_.done, {}); }
-  void RecoverOnce() {
+  // From the death of the device to its start anew.
+  void DieAndClear() {
     Die();
-    Event("STOP");
-    Reply();
+    if (recovery_.state() == State::kStopping) {
+      Event("STOP");
+      Reply();
+    }
+    ReplyDisconnected();
+  }
+  void Connect() {
     recovery_.OnDeviceReady();
     ReplyConnected();
+    ReplyConnected();
+  }
+  void RecoverOnce() {
+    DieAndClear();
+    Connect();
     Event("RESUME");
     Reply();
   }
@@ -71,10 +82,16 @@ TEST_F(RecoveryTest, StopsRestartsWaitsAndResumes) {
   Event("STOP");
   EXPECT_FALSE(recovery_.paused_by_operator());
   Reply();
+  EXPECT_THAT(Done(), ElementsAre("query-chardev"));
+  ReplyConnected();  // still the dead one
+  EXPECT_THAT(Done(), ElementsAre("query-chardev"));
+  ReplyDisconnected();
   EXPECT_THAT(Done(), ElementsAre("start"));
   recovery_.OnDeviceReady();
   EXPECT_THAT(Done(), ElementsAre("query-chardev"));
   ReplyDisconnected();
+  EXPECT_THAT(Done(), ElementsAre("query-chardev"));
+  ReplyConnected();
   EXPECT_THAT(Done(), ElementsAre("query-chardev"));
   ReplyConnected();
   EXPECT_THAT(Done(), ElementsAre("cont"));
@@ -88,37 +105,41 @@ TEST_F(RecoveryTest, StopsRestartsWaitsAndResumes) {
 TEST_F(RecoveryTest, VmThatAnOperatorPausedStaysPaused) {
   Event("STOP");
   EXPECT_TRUE(recovery_.paused_by_operator());
-  Die();
-  EXPECT_THAT(Done(), ElementsAre("start"));
-  recovery_.OnDeviceReady();
-  ReplyConnected();
-  EXPECT_THAT(Done(), ElementsAre("query-chardev", "recovered"));
+  DieAndClear();
+  EXPECT_THAT(Done(), ElementsAre("query-chardev", "start"));
+  Connect();
+  EXPECT_THAT(Done(), ElementsAre("query-chardev", "query-chardev", "recovered"));
   EXPECT_TRUE(recovery_.paused_by_operator());
 }
 
 TEST_F(RecoveryTest, VmResumedInTheMiddleIsStoppedOnceMore) {
-  Die();
-  Event("STOP");
-  Reply();
+  DieAndClear();
   Event("RESUME");
-  recovery_.OnDeviceReady();
   Done();
-  ReplyConnected();
-  EXPECT_THAT(Done(), ElementsAre("stop", "cont"));
+  Connect();
+  EXPECT_THAT(Done(), ElementsAre("query-chardev", "query-chardev", "stop", "cont"));
   Reply();
   EXPECT_THAT(Done(), ElementsAre("recovered"));
 }
 
 TEST_F(RecoveryTest, DeviceThatDiesAgainWhileStoppedIsStartedAgain) {
-  Die();
-  Event("STOP");
-  Reply();
+  DieAndClear();
   Done();
-  Die();
-  EXPECT_THAT(Done(), ElementsAre("start"));
+  DieAndClear();
+  EXPECT_THAT(Done(), ElementsAre("query-chardev", "start"));
+  Connect();
+  EXPECT_THAT(Done(), ElementsAre("query-chardev", "query-chardev", "cont"));
+}
+
+TEST_F(RecoveryTest, ConnectionThatIsFoundDeadATurnLaterDoesNotCount) {
+  DieAndClear();
   recovery_.OnDeviceReady();
   ReplyConnected();
-  EXPECT_THAT(Done(), ElementsAre("query-chardev", "cont"));
+  ReplyDisconnected();
+  ReplyConnected();
+  EXPECT_EQ(recovery_.state(), State::kConnecting);
+  ReplyConnected();
+  EXPECT_EQ(recovery_.state(), State::kResuming);
 }
 
 TEST_F(RecoveryTest, CrashLoopIsGivenUpAndTheVmResumed) {
@@ -136,10 +157,7 @@ TEST_F(RecoveryTest, CrashLoopIsGivenUpAndTheVmResumed) {
 }
 
 TEST_F(RecoveryTest, CrashLoopWhileStoppedResumesTheVm) {
-  Die();
-  Event("STOP");
-  Reply();
-  for (size_t i = 1; i < kMaxRestarts; ++i) Die();
+  for (size_t i = 0; i < kMaxRestarts; ++i) DieAndClear();
   Done();
   Die();
   EXPECT_THAT(Done(), ElementsAre("cont", "lost"));
@@ -166,24 +184,30 @@ TEST_F(RecoveryTest, MonitorThatDoesNotAnswerLosesVsockAndIsToldToGoOn) {
   EXPECT_THAT(Done(), ElementsAre("stop", "cont", "lost"));
 }
 
-TEST_F(RecoveryTest, DeviceThatIsNeverReadyIsKilledAndTriedAgain) {
+TEST_F(RecoveryTest, ConnectionThatDoesNotEndLosesVsock) {
   Die();
   Event("STOP");
   Reply();
+  ReplyConnected();
+  Done();
+  recovery_.OnDeadline();
+  EXPECT_THAT(Done(), ElementsAre("cont", "lost"));
+}
+
+TEST_F(RecoveryTest, DeviceThatIsNeverReadyIsKilledAndTriedAgain) {
+  DieAndClear();
   Done();
   recovery_.OnDeadline();
   EXPECT_THAT(Done(), ElementsAre("kill"));
   EXPECT_TRUE(recovery_.deadline().has_value());
-  Die();
-  EXPECT_THAT(Done(), ElementsAre("start"));
+  DieAndClear();
+  EXPECT_THAT(Done(), ElementsAre("query-chardev", "start"));
 }
 
 TEST_F(RecoveryTest, DeviceThatCannotBeStartedLosesVsockAndResumesTheVm) {
   actions_.device_starts = false;
-  Die();
-  Event("STOP");
-  Reply();
-  EXPECT_THAT(Done(), ElementsAre("stop", "start", "cont", "lost"));
+  DieAndClear();
+  EXPECT_THAT(Done(), ElementsAre("stop", "query-chardev", "start", "cont", "lost"));
 }
 
 TEST_F(RecoveryTest, RefusedCommandLosesVsock) {

@@ -39,9 +39,11 @@ serve_one() {
     stop) event STOP; answer '{}' ;;
     cont) event RESUME; answer '{}' ;;
     query-chardev)
-      # Not picked up yet at the first question.
-      if [ $((asked++ % 2)) = 0 ]; then answer '[{"label":"vsock","filename":"disconnected:unix:x"}]'
-      else answer '[{"label":"vsock","filename":"unix:x"}]'; fi ;;
+      # In turn: the old connection is still there, it is gone, the new one is there.
+      case $((asked++ % 4)) in
+        1) answer '[{"label":"vsock","filename":"disconnected:unix:x"}]' ;;
+        *) answer '[{"label":"vsock","filename":"unix:x"}]' ;;
+      esac ;;
     *) answer '{}' ;;
   esac
 }

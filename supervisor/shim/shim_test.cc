@@ -126,7 +126,9 @@ TEST_F(ShimTest, VsockDeathIsRecovered) {
   EXPECT_EQ(restarted.count, 1U);
   EXPECT_NE(restarted.pid, started.vsock_pid);
   EXPECT_EQ(kill(restarted.pid, 0), 0);
-  EXPECT_EQ(rig_.Commands(), "qmp_capabilities\nstop\nquery-chardev\nquery-chardev\ncont\n");
+  EXPECT_EQ(
+      rig_.Commands(),
+      "qmp_capabilities\nstop\nquery-chardev\nquery-chardev\nquery-chardev\nquery-chardev\ncont\n");
   // One that comes later learns the pids of now.
   RigClient later = rig_.Connect();
   EXPECT_EQ(later.Expect<Started>().vsock_pid, restarted.pid);
