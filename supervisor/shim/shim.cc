@@ -88,6 +88,11 @@ void Shim::CheckDeadlines() {
   }
   if (passed(end_grace_)) {
     end_grace_.reset();
+    if (phase_ == Phase::kLaunching) {
+      return FailLaunch(Error{"vsock-device", 0,
+                              "the vsock device ended with exit code 0 while it was needed",
+                              "see vsock.log in the VM's directory"});
+    }
     recovery_.OnDeviceDied(Deadline::Clock::now());
   }
   if (passed(recovery_.deadline())) recovery_.OnDeadline();
@@ -143,8 +148,11 @@ void Shim::OnVsockEnd() {
   if (HypervisorHasEnded()) return;  // its own token follows
   if (phase_ == Phase::kLaunching) {
     // Where the hypervisor refuses its arguments, the device loses its peer: the hypervisor's exit
-    // is the cause worth telling.
-    if (end->wait_status == 0) return;
+    // is the cause worth telling, and about to come.
+    if (end->wait_status == 0) {
+      end_grace_ = Deadline::In(kHypervisorEndGrace);
+      return;
+    }
     return FailLaunch(Error{
         "vsock-device", 0, "the vsock device ended with " + how + (said.empty() ? "" : ": " + said),
         "see vsock.log in the VM's directory"});
@@ -164,7 +172,9 @@ void Shim::OnMonitorEvent(const qmp::Event& event) {
   recovery_.OnEvent(event);
 }
 
-void Shim::OnMonitorReply(uint64_t id, const qmp::Reply& reply) { recovery_.OnReply(id, reply); }
+void Shim::OnMonitorReply(uint64_t id, const qmp::Reply& reply) {
+  if (hypervisor_) recovery_.OnReply(id, reply);
+}
 
 uint64_t Shim::SendCommand(std::string_view command) {
   return monitor_ ? monitor_->Send(command) : 0;

@@ -103,8 +103,9 @@ Result<> Shim::StartDevice() {
 }
 
 void Shim::MaybeStarted() {
-  if (phase_ != Phase::kLaunching) return;
-  if (launch_.NeedsVsockDevice() && !vsock_ready_) return;
+  // What a hypervisor said before it ended is read after its end too.
+  if (phase_ != Phase::kLaunching || !hypervisor_) return;
+  if (launch_.NeedsVsockDevice() && !(vsock_ && vsock_ready_)) return;
   if (monitor_ && !monitor_->ready()) return;
   phase_ = Phase::kRunning;
   launch_deadline_.reset();

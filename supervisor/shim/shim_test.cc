@@ -308,6 +308,22 @@ TEST_F(ShimTest, DeviceThatIsNeverReadyFailsTheLaunchAtItsDeadline) {
   rig_.WaitForShim();
 }
 
+TEST_F(ShimTest, DeviceThatEndsInPeaceDuringTheLaunchFailsItAllTheSame) {
+  rig_.dir.PutScript("fake-hypervisor", "#!/bin/sh\nexec sleep 1000\n");
+  rig_.Device("ready; exit 0");
+  rig_.Start();
+  EXPECT_EQ(rig_.Connect().Expect<Failure>().step, "vsock-device");
+}
+
+TEST_F(ShimTest, DeviceThatEndsInPeaceWhileTheHypervisorRunsIsRecovered) {
+  rig_.Device("ready; [ -e $dir/ended ] || { touch $dir/ended; wait_go 1; exit 0; }; hang");
+  rig_.Start();
+  RigClient client = rig_.Connect();
+  client.Expect<Started>();
+  rig_.Go();
+  client.Expect<VsockRestarted>();
+}
+
 TEST_F(ShimTest, MonitorThatDoesNotAnswerFailsTheLaunchAtItsDeadline) {
   rig_.launch.launch_timeout = std::chrono::milliseconds(300);
   rig_.dir.PutScript("fake-hypervisor", "#!/bin/sh\nexec sleep 1000\n");
