@@ -92,6 +92,7 @@ constexpr Key kKeys[] = {
     {"berth.init", SetPath<&Options::init>},
     {"berth.agent", SetPath<&Options::agent>},
     {"berth.hostname", SetText<&Options::hostname>},
+    {"berth.timeline", [](Options& o, std::string_view, std::string_view) { o.timeline = true; }},
 };
 
 void Apply(Options& options, std::string_view word, bool berth_only) {

@@ -36,9 +36,10 @@ struct Options {
   Overlay overlay = Overlay::kAuto;
   std::string overlay_device;
   std::chrono::milliseconds root_wait{10'000};
-  std::string init;      // a program to exec as PID 1 in place of berth-init, once root is mounted
-  std::string agent;     // empty: kAgentPath
-  std::string hostname;  // empty: /etc/hostname
+  std::string init;       // a program to exec as PID 1 in place of berth-init, once root is mounted
+  std::string agent;      // empty: kAgentPath
+  std::string hostname;   // empty: /etc/hostname
+  bool timeline = false;  // say on the console when each phase of the boot began
   std::vector<std::string> modules;                // loaded before those of modules.load
   std::vector<ModuleParameter> module_parameters;  // module.name=value
   std::vector<std::string> mistakes;               // one sentence each, for the console

@@ -35,6 +35,7 @@ TEST(ParseCmdline, EmptyTextGivesDefaults) {
   EXPECT_EQ(options.overlay, Overlay::kAuto);
   EXPECT_EQ(options.root_wait, 10s);
   EXPECT_FALSE(options.read_only);
+  EXPECT_FALSE(options.timeline);
   EXPECT_THAT(options.mistakes, IsEmpty());
 }
 
@@ -42,7 +43,7 @@ TEST(ParseCmdline, ReadsEveryBerthKey) {
   const Options options = ParseCmdline(
       "berth.root=/dev/vdb berth.rootfstype=ext4 berth.rootflags=noatime berth.rootwait=3 "
       "berth.overlay=/dev/vdc berth.modules=virtio_net,loop berth.init=/lib/systemd/systemd "
-      "berth.agent=/opt/agent berth.hostname=web1");
+      "berth.agent=/opt/agent berth.hostname=web1 berth.timeline");
   EXPECT_EQ(options.root, "/dev/vdb");
   EXPECT_EQ(options.root_fstype, "ext4");
   EXPECT_EQ(options.root_flags, "noatime");
@@ -53,6 +54,7 @@ TEST(ParseCmdline, ReadsEveryBerthKey) {
   EXPECT_EQ(options.init, "/lib/systemd/systemd");
   EXPECT_EQ(options.agent, "/opt/agent");
   EXPECT_EQ(options.hostname, "web1");
+  EXPECT_TRUE(options.timeline);
   EXPECT_THAT(options.mistakes, IsEmpty());
 }
 

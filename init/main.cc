@@ -24,6 +24,7 @@ namespace berth::init {
 namespace {
 
 struct Machine {
+  bool timeline;
   std::string agent_path;
   UniqueFd listener;
 };
@@ -69,7 +70,7 @@ Result<Machine> Boot(BootPhases& phases) {
   phases.Begin("listener");
   BERTH_ASSIGN(UniqueFd listener, OpenAgentListener(uevents));
   phases.Begin("agent");
-  return Machine{AgentPath(options), std::move(listener)};
+  return Machine{options.timeline, AgentPath(options), std::move(listener)};
 }
 
 [[noreturn]] void RunAsPid1() {
@@ -82,6 +83,7 @@ Result<Machine> Boot(BootPhases& phases) {
   Supervisor supervisor(Agent(std::move(machine->agent_path), std::move(machine->listener)),
                         phases);
   if (auto started = supervisor.Start(); !started) Fatal(started.error());
+  if (machine->timeline) Info("timeline in us: " + phases.Text());
   supervisor.Run();
 }
 

@@ -8,6 +8,7 @@
 #include <array>
 #include <cstdint>
 #include <span>
+#include <string>
 
 #include "protocol/base/clock.h"
 
@@ -24,6 +25,16 @@ class BootPhases {
 
   void Begin(const char* name) {
     if (count_ < kMax) phases_[count_++] = {name, MonotonicNs()};
+  }
+  // "pid1 343100, modules 343400": microseconds since the kernel started.
+  std::string Text() const {
+    std::string text;
+    for (const Phase& phase : all()) {
+      if (!text.empty()) text += ", ";
+      text += phase.name;
+      text += " " + std::to_string(phase.monotonic_ns / 1000);
+    }
+    return text;
   }
   std::span<const Phase> all() const { return {phases_.data(), count_}; }
 
