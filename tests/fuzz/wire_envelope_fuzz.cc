@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Any bytes as the payload of a message, and what either end does with each message before it acts
+// on it: the checks must hold, and what passes them must be within its bounds.
+#include <cstdint>
+#include <cstdlib>
+
+#include "agent/exec_request.h"
+#include "protocol/wire/channel.h"
+#include "protocol/wire/handshake.h"
+#include "protocol/wire/limits.h"
+#include "supervisor/guest/call.h"
+#include "supervisor/guest/ready_listener.h"
+
+namespace {
+
+void Require(bool condition) {
+  if (!condition) std::abort();
+}
+
+bool Printable(const std::string& text) {
+  for (const char c : text) {
+    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) return false;
+  }
+  return true;
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  const auto message = berth::wire::DecodeMessage(std::as_bytes(std::span(data, size)));
+  if (!message) return 0;
+  if (message->has_hello()) {
+    const auto ours = berth::wire::MakeHello({}, {});
+    const auto agreed = berth::wire::Negotiate(ours, message->hello());
+    if (agreed) {
+      Require(*agreed >= berth::wire::kOldestGeneration && *agreed <= berth::wire::kGeneration);
+    } else {
+      Require(Printable(agreed.error().Message()));
+    }
+    Require(berth::guest::CheckGuestHello(*message).has_value() == agreed.has_value());
+  }
+  if (message->has_failure()) {
+    const berth::Error error = berth::wire::FromFailure(message->failure());
+    Require(Printable(error.detail) && Printable(error.hint));
+    Require(error.hint.size() <= berth::wire::kMaxFailureBytes);
+  }
+  if (message->has_ready() && berth::guest::CheckReady(message->ready())) {
+    Require(message->ready().phases_size() <= berth::wire::kMaxBootPhases);
+  }
+  if (message->has_exec_start() && berth::agent::CheckExecStart(message->exec_start())) {
+    const auto& request = message->exec_start();
+    const auto environment = berth::agent::SessionEnvironment(request, {});
+    Require(!environment.empty() && environment.size() <= berth::wire::kMaxEnv + 6);
+    for (const auto& each : environment) {
+      Require(each.find('=') != 0 && each.find('=') != std::string::npos);
+      Require(each.find('\0') == std::string::npos);
+    }
+    berth::agent::SearchPath(environment);
+  }
+  return 0;
+}
