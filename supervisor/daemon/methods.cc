@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The table of methods. Handlers stand in handlers_vm.cc, handlers_exec.cc and handlers_host.cc.
+#include "supervisor/daemon/handlers.h"
+#include "supervisor/daemon/method.h"
+
+namespace berth::daemon {
+namespace {
+
+using enum ParamType;
+
+constexpr Param kName{"name", kString, true, "the VM"};
+
+constexpr Param kJustName[] = {kName};
+constexpr Param kCreate[] = {{"spec", kObject, true, "the VM's spec, see docs/hypervisors.md"}};
+constexpr Param kStop[] = {kName,
+                           {"timeout_ms", kCount, false,
+                            "for the guest to power off; default: the spec's timeouts_ms.stop"}};
+constexpr Param kRemove[] = {kName, {"force", kFlag, false, "kill it first if it is up"}};
+constexpr Param kWait[] = {
+    kName,
+    {"states", kStrings, true, "names of states; the first that is reached ends the wait"},
+    {"timeout_ms", kCount, false, "at most and by default 3600000"}};
+constexpr Param kConsole[] = {kName, {"max_bytes", kCount, false, "from the end; at most 262144"}};
+constexpr Param kEvents[] = {
+    {"cursor", kString, false, "as an earlier answer gave it; none: from the oldest entry kept"},
+    {"name", kString, false, "only entries of this VM"},
+    {"limit", kCount, false, "entries in an answer, at most and by default 256"},
+    {"follow_ms", kCount, false,
+     "how long to wait for an entry where there is none yet, at most 60000; default: not at all"}};
+constexpr Param kExec[] = {
+    kName,
+    {"argv", kStrings, true, "program and arguments"},
+    {"env", kStrings, false, "\"NAME=value\", on top of the agent's defaults"},
+    {"cwd", kString, false, "default: the user's home, else /"},
+    {"user", kString, false, "name or number; default: 0"},
+    {"group", kString, false, "name or number; default: the user's own"},
+    {"groups", kStrings, false, "supplementary; default: the user's own"},
+    {"tty", kFlag, false, "on a terminal of its own"},
+    {"rows", kCount, false, "of the terminal"},
+    {"columns", kCount, false, "of the terminal"},
+    {"term", kString, false, "TERM, on a terminal"},
+    {"stdin", kFlag, false, "stdin is open; otherwise the program reads end of file at once"},
+    {"timeout_ms", kCount, false, "SIGTERM then; default: none"},
+    {"kill_grace_ms", kCount, false, "and SIGKILL so much later; default: 5000"}};
+
+constexpr Method kMethods[] = {
+    {"compute.host.doctor",
+     "Checks what this host needs to run VMs.",
+     {},
+     "checks",
+     "an array of {name, verdict: ok | warning | failed, found, mend}",
+     HostDoctor},
+    {"compute.host.info",
+     "What this daemon is.",
+     {},
+     "info",
+     "version, generation, pid, uptime_ms, state_dir, and VMs by state",
+     HostInfo},
+    {"compute.vm.console", "The end of a VM's console log.", kConsole, "console",
+     "{text, truncated}", VmConsole},
+    {"compute.vm.create", "Accepts a VM; it is Pending then and owns nothing.", kCreate, "vm",
+     "the VM as status shows it", VmCreate, true},
+    {"compute.vm.events.tail",
+     "Reads the event log of all VMs from a cursor on, and waits for more if asked to.", kEvents,
+     "page", "{events, cursor, lost}; `lost`: entries behind the cursor that are gone for good",
+     VmEventsTail},
+    {"compute.vm.exec", "Starts a program in a VM.", kExec, "session",
+     "{handover: true}; behind this line comes one byte with a descriptor (SCM_RIGHTS): the "
+     "connection to the guest's agent, on which Hello and ExecStart have been sent",
+     VmExec, true, true},
+    {"compute.vm.kill", "Ends a VM at once.", kJustName, "vm", "the VM as status shows it", VmKill,
+     true},
+    {"compute.vm.list", "All VMs.", {}, "vms", "an array, by name", VmList},
+    {"compute.vm.pause", "Holds a Running VM's processors still.", kJustName, "vm",
+     "the VM as status shows it", VmPause, true},
+    {"compute.vm.remove", "Forgets a VM that is not up and removes its directory.", kRemove,
+     "removed", "{name}", VmRemove, true},
+    {"compute.vm.resume", "Lets a paused VM go on.", kJustName, "vm", "the VM as status shows it",
+     VmResume, true},
+    {"compute.vm.start", "Starts a VM and waits until it is Running.", kJustName, "vm",
+     "the VM as status shows it", VmStart, true},
+    {"compute.vm.status", "All about one VM.", kJustName, "vm",
+     "spec, state, why, processes, agent, boot timeline, last transitions", VmStatus},
+    {"compute.vm.stop", "Stops a VM in order, by force where that takes too long.", kStop, "vm",
+     "the VM as status shows it", VmStop, true},
+    {"compute.vm.wait", "Waits until a VM reaches one of some states.", kWait, "reached",
+     "{state}: the one that was reached", VmWait},
+    {"rpc.discover",
+     "This table as an OpenRPC document.",
+     {},
+     "OpenRPC Schema",
+     "an OpenRPC 1.2.6 document",
+     nullptr},
+};
+
+}  // namespace
+
+std::span<const Method> Methods() { return kMethods; }
+
+}  // namespace berth::daemon

@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// ShimInstance: one boot of a VM as berthd runs it: a shim with its hypervisor and vsock device,
+// the listener for the guest's Ready, and a standing connection to the agent by which its death is
+// seen.
+//
+// Each of its coroutines follows one of those and writes down in the View what it learns; they hold
+// the instance alive and end when it is torn down. One thread.
+#ifndef BERTH_SUPERVISOR_DAEMON_SHIM_INSTANCE_H_
+#define BERTH_SUPERVISOR_DAEMON_SHIM_INSTANCE_H_
+
+#include <boost/asio/posix/stream_descriptor.hpp>
+#include <functional>
+#include <memory>
+
+#include "protocol/base/spawn.h"
+#include "protocol/wire/channel.h"
+#include "supervisor/guest/ready_listener.h"
+#include "supervisor/hypervisor/backend.h"
+#include "supervisor/lifecycle/instance.h"
+#include "supervisor/lifecycle/notifier.h"
+#include "supervisor/shim/client.h"
+
+namespace berth::daemon {
+
+class ShimInstance : public lifecycle::Instance, public std::enable_shared_from_this<ShimInstance> {
+ public:
+  struct Parts {
+    const Backend& backend;
+    VmPaths paths;
+    std::string accelerator;
+    Spawned shim;
+    std::unique_ptr<guest::ReadyListener> ready;
+  };
+  ShimInstance(boost::asio::any_io_executor executor, Parts parts, std::function<void()> changed);
+  ShimInstance(const ShimInstance&) = delete;
+  ShimInstance& operator=(const ShimInstance&) = delete;
+
+  // Spawns the coroutines.
+  void Start();
+
+  const struct View& view() const override { return view_; }
+  const std::string& Accelerator() const override { return accelerator_; }
+  boost::asio::awaitable<Result<>> AskGuestToPowerOff(std::chrono::milliseconds grace,
+                                                      Deadline deadline) override;
+  boost::asio::awaitable<Result<>> AskHypervisorToQuit(Deadline deadline) override;
+  boost::asio::awaitable<Result<>> SetPaused(bool paused, Deadline deadline) override;
+  boost::asio::awaitable<Result<>> TearDown(Deadline deadline) override;
+  lifecycle::Evidence CollectEvidence() const override;
+  boost::asio::awaitable<lifecycle::Outcome<UniqueFd>> OpenExec(v1::ExecStart start,
+                                                                Deadline deadline) override;
+
+ private:
+  using Self = std::shared_ptr<ShimInstance>;
+  static boost::asio::awaitable<void> FollowShim(Self self);
+  static boost::asio::awaitable<void> ReapShim(Self self);
+  static boost::asio::awaitable<void> FollowReady(Self self);
+  static boost::asio::awaitable<void> FollowAgent(Self self);
+
+  void Take(const shim::Event& event);
+  void TakeReady(const guest::ReadyReport& report);
+  // The shim has closed or was never reached: its record says how it ended, or nothing does.
+  void TakeEnd();
+  // One connection to the agent, from its first Ping until it breaks. Returns why it broke.
+  boost::asio::awaitable<Error> HoldAgent();
+  boost::asio::awaitable<Result<>> PingAgent(wire::Channel& channel, bool first);
+  void SetAgent(lifecycle::AgentState state, std::string why);
+  void Changed();
+
+  boost::asio::any_io_executor executor_;
+  const Backend& backend_;
+  const VmPaths paths_;
+  const std::string accelerator_;
+  std::function<void()> changed_;
+  struct View view_;
+  lifecycle::Notifier woken_;  // for its own coroutines: the View, down_ or shim_reaped_ changed
+  pid_t shim_pid_;
+  boost::asio::posix::stream_descriptor shim_pidfd_;
+  UniqueFd hypervisor_pidfd_;
+  UniqueFd vsock_pidfd_;
+  std::unique_ptr<shim::Client> client_;
+  std::unique_ptr<guest::ReadyListener> ready_;
+  std::shared_ptr<wire::Channel> agent_;  // the standing connection, while there is one
+  bool down_ = false;                     // being torn down: no coroutine starts anything new
+  bool shim_reaped_ = false;
+};
+
+}  // namespace berth::daemon
+
+#endif  // BERTH_SUPERVISOR_DAEMON_SHIM_INSTANCE_H_
