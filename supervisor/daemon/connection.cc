@@ -10,6 +10,7 @@
 #include <boost/asio/use_awaitable.hpp>
 
 #include "protocol/base/io.h"
+#include "supervisor/lifecycle/evidence.h"
 
 namespace berth::daemon {
 
@@ -20,6 +21,15 @@ namespace {
 
 constexpr size_t kReadBytes = 16 * 1024;
 constexpr auto kUntilNotified = std::chrono::hours(1);
+
+// The VM that a call is about, for the log: a name of anybody's making until it is checked.
+std::string NamedIn(const json& params) {
+  const auto spec = params.find("spec");
+  const json& holder = spec == params.end() ? params : *spec;
+  const auto name = holder.find("name");
+  if (name == holder.end() || !name->is_string()) return {};
+  return lifecycle::Printable(name->get<std::string>(), kMaxVmNameBytes);
+}
 
 }  // namespace
 
@@ -145,7 +155,7 @@ awaitable<json> Connection::HandleOne(Request request, bool in_batch, UniqueFd* 
   auto params = CheckParams(*method, request.params);
   if (!params) co_return refuse(params.error());
   if (method->changes) {
-    spdlog::info("api: {}: {} {}", caller_.Text(), method->name, params->value("name", ""));
+    spdlog::info("api: {}: {} {}", caller_.Text(), method->name, NamedIn(*params));
   }
   if (method->handler == nullptr) co_return ResultObject(request.id, Discover(Methods()));
   const std::string name = params->value("name", "");

@@ -15,7 +15,7 @@ bool Fits(ParamType type, const json& value) {
     case ParamType::kString:
       return value.is_string();
     case ParamType::kCount:
-      return value.is_number_unsigned();
+      return value.is_number_integer() && value >= 0;
     case ParamType::kFlag:
       return value.is_boolean();
     case ParamType::kStrings:

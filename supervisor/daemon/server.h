@@ -19,7 +19,7 @@ inline constexpr size_t kMaxConnections = 512;
 
 struct ServerOptions {
   std::string socket;
-  std::optional<gid_t> group;  // may open it too: mode 0660 instead of 0600
+  std::optional<gid_t> group = {};  // may open it too: mode 0660 instead of 0600
   size_t max_connections = kMaxConnections;
   ConnectionLimits limits = {};
 };

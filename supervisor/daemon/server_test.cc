@@ -85,10 +85,6 @@ class TestClient {
 
 class ServerTest : public testing::Test {
  protected:
-  ServerTest() {
-    char pattern[] = "/tmp/berth-api-XXXXXX";
-    dir_ = mkdtemp(pattern);
-  }
   ~ServerTest() override {
     if (thread_.joinable()) {
       OnLoop([&] {
@@ -125,7 +121,12 @@ class ServerTest : public testing::Test {
   }
   std::string socket_path() const { return dir_ + "/b.sock"; }
 
-  std::string dir_;
+  static std::string MakeDir() {
+    char pattern[] = "/tmp/berth-api-XXXXXX";
+    return mkdtemp(pattern);
+  }
+
+  const std::string dir_ = MakeDir();
   asio::io_context io_;
   asio::executor_work_guard<asio::io_context::executor_type> work_ = asio::make_work_guard(io_);
   lifecycle::MemoryStore store_{100};
@@ -443,8 +444,9 @@ TEST_F(ServerTest, TheConsolesEndIsShown) {
             "wrong-state");
   std::filesystem::create_directories(dir_ + "/vms/vm");
   ASSERT_TRUE(WriteFileAtomic(dir_ + "/vms/vm/console.log", "booting\nready\n", 0600));
-  const json console =
-      client.Call("compute.vm.console", {{"name", "vm"}, {"max_bytes", 6}})["result"];
+  const json answer = client.Call("compute.vm.console", {{"name", "vm"}, {"max_bytes", 6}});
+  ASSERT_TRUE(answer.contains("result")) << answer;
+  const json& console = answer["result"];
   EXPECT_EQ(console["text"], "ready\n");
   EXPECT_TRUE(console["truncated"].get<bool>());
 }
