@@ -11,7 +11,8 @@
 namespace berth::init {
 namespace {
 
-constexpr int kBacklog = 128;
+// Whole bursts of connections wait here: one beyond it is reset.
+constexpr int kBacklog = 1024;
 
 // Whether a transport to a host is there: VMADDR_CID_ANY is what the ioctl says where none is.
 bool HasHost() {

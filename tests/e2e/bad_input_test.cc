@@ -96,7 +96,7 @@ TEST(BadInput, AKernelThatNeverReachesPid1IsToldAfterTheDeadline) {
   EXPECT_EQ(outcome.code, kStartFailed) << outcome;
   ExpectOneClearError(outcome, {"8 s", "console"});
   EXPECT_EQ(host.State("vm"), "StartFailed");
-  EXPECT_EQ(ProcessesNaming(host.VmDir("vm")), std::vector<pid_t>{});
+  EXPECT_EQ(AliveBelow(host.VmDir("vm")), "");
 }
 
 TEST(BadInput, AGuestWithoutVsockIsToldByItsPid1) {

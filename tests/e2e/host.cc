@@ -22,20 +22,19 @@ constexpr auto kDaemonStartTimeout = 30s;
 // berthd stops its VMs on SIGTERM: each has a graceful stop and a kill within that time.
 constexpr auto kDaemonStopTimeout = 90s;
 
-std::string Env(const char* name) {
+// Set by berth-bench, which is told where things are; else what the build made.
+std::string EnvOr(const char* name, const char* otherwise) {
   const char* value = getenv(name);
-  if (value == nullptr) {
-    ADD_FAILURE() << name << " is not set: run this test through ctest or tests/run";
-    return {};
-  }
-  return value;
+  return value != nullptr ? value : otherwise;
 }
 
 }  // namespace
 
-std::string BinDir() { return Env("BERTH_BIN_DIR"); }
+std::string BinDir() { return EnvOr("BERTH_BIN_DIR", BERTH_BUILT_BIN_DIR); }
 
-std::string Image(const std::string& name) { return Env("BERTH_IMAGES_DIR") + "/" + name; }
+std::string Image(const std::string& name) {
+  return EnvOr("BERTH_IMAGES_DIR", BERTH_BUILT_IMAGES_DIR) + "/" + name;
+}
 
 Host::Host(std::string state_dir, std::vector<std::string> berthd_args) {
   std::string pattern = "/tmp/be2e-XXXXXX";
@@ -54,7 +53,7 @@ Host::~Host() {
   daemon_->Signal(SIGTERM);
   const Outcome end = daemon_->Wait(Deadline::In(kDaemonStopTimeout));
   EXPECT_EQ(end.code, 0) << "berthd's end: " << end;
-  EXPECT_EQ(ProcessesNaming(dir_), std::vector<pid_t>{}) << "processes outlive berthd";
+  EXPECT_EQ(AliveBelow(dir_), "") << "something outlives berthd";
   std::ifstream mounts("/proc/self/mounts");
   const std::string mounted{std::istreambuf_iterator<char>(mounts), {}};
   if (state_dir_.starts_with(dir_)) EXPECT_FALSE(mounted.contains(dir_)) << mounted;
@@ -88,6 +87,11 @@ void Host::Up(const std::string& vm, const std::string& image,
   ASSERT_EQ(started.code, 0) << started << "\nberthd: " << daemon_->so_far();
 }
 
+pid_t Host::Pid(const std::string& vm, const std::string& field) {
+  const auto json = nlohmann::json::parse(Berth({"status", vm, "--json"}).out, nullptr, false);
+  return json.is_object() && json.contains(field) ? json[field].get<pid_t>() : -1;
+}
+
 std::string Host::State(const std::string& vm) {
   const Outcome status = Berth({"status", vm, "--json"});
   const auto json = nlohmann::json::parse(status.out, nullptr, false);
@@ -108,6 +112,16 @@ std::vector<pid_t> ProcessesNaming(const std::string& text) {
     if (cmdline.contains(text)) pids.push_back(static_cast<pid_t>(std::stol(name)));
   }
   return pids;
+}
+
+std::string AliveBelow(const std::string& dir) {
+  std::string alive;
+  for (const pid_t pid : ProcessesNaming(dir)) alive += "process " + std::to_string(pid) + "\n";
+  std::ifstream sockets("/proc/net/unix");
+  for (std::string line; std::getline(sockets, line);) {
+    if (line.contains(dir + "/")) alive += "socket " + line.substr(line.find('/')) + "\n";
+  }
+  return alive;
 }
 
 }  // namespace berth::e2e

@@ -13,7 +13,7 @@
 
 namespace berth::e2e {
 
-// What the build made; from the environment that ctest sets.
+// What the build made, or where BERTH_BIN_DIR and BERTH_IMAGES_DIR say.
 std::string BinDir();                        // berth, berthd, berth-shim, berth-vsock
 std::string Image(const std::string& name);  // "demo" and the variants of tests/e2e/images
 
@@ -33,6 +33,9 @@ class Host {
   // Creates and starts a VM of `image`; the test fails where either does not work.
   void Up(const std::string& vm, const std::string& image = "demo",
           std::vector<std::string> create_args = {});
+  // A number of `berth status VM --json`: "hypervisor_pid", "vsock_pid", "shim_pid"; -1 where it
+  // has none.
+  pid_t Pid(const std::string& vm, const std::string& field);
   // `berth status VM --json`'s "state".
   std::string State(const std::string& vm);
 
@@ -51,6 +54,10 @@ class Host {
 
 // The processes whose command line names `text`.
 std::vector<pid_t> ProcessesNaming(const std::string& text);
+
+// What lives and belongs to `dir`, a line each: processes that name it, and Unix sockets bound
+// below it. QEMU does not name a VM's directory, but holds the sockets that it inherited.
+std::string AliveBelow(const std::string& dir);
 
 }  // namespace berth::e2e
 

@@ -19,15 +19,10 @@ std::string ReadAll(const std::string& path) {
   return {std::istreambuf_iterator<char>(file), {}};
 }
 
-// The VM's one process whose command line starts with a path that ends in `program`.
-pid_t ProcessOf(const Host& host, const std::string& vm, const std::string& program) {
-  for (const pid_t pid : ProcessesNaming(host.VmDir(vm))) {
-    const std::string cmdline = ReadAll("/proc/" + std::to_string(pid) + "/cmdline");
-    const std::string argv0 = cmdline.substr(0, cmdline.find('\0'));
-    if (argv0.ends_with(program)) return pid;
-  }
-  ADD_FAILURE() << vm << " has no " << program;
-  return -1;
+// Kills one of the VM's processes, named as by Host::Pid.
+bool Kill(Host& host, const std::string& vm, const std::string& which) {
+  const pid_t pid = host.Pid(vm, which);
+  return pid > 1 && kill(pid, SIGKILL) == 0;
 }
 
 bool WaitForState(Host& host, const std::string& vm, const std::string& state) {
@@ -52,7 +47,7 @@ TEST_P(Machine, BootsRunsACommandAndStopsCleanly) {
   EXPECT_EQ(host.State("vm"), "Stopped");
   // The guest took itself down in stages; nobody had to kill it.
   EXPECT_TRUE(ReadAll(host.VmDir("vm") + "/exit.json").contains("guest-shutdown"));
-  EXPECT_EQ(ProcessesNaming(host.VmDir("vm")), std::vector<pid_t>{});
+  EXPECT_EQ(AliveBelow(host.VmDir("vm")), "");
 }
 
 TEST_P(Machine, StartsAgainAfterAStop) {
@@ -69,7 +64,7 @@ TEST_P(Machine, VsockWorksAgainAfterItsDeviceIsKilled) {
   host.Up("vm", "demo", {"--machine", GetParam()});
   auto events = host.StartBerth({"events", "-f", "--json"});
   for (int round = 1; round <= 3; ++round) {
-    ASSERT_EQ(kill(ProcessOf(host, "vm", "berth-vsock"), SIGKILL), 0);
+    ASSERT_TRUE(Kill(host, "vm", "vsock_pid"));
     ASSERT_TRUE(events->WaitForOutput("\"count\":" + std::to_string(round), Deadline::In(60s)))
         << events->so_far();
     const Outcome outcome = host.Berth({"exec", "vm", "--", "echo", "back"});
@@ -122,17 +117,17 @@ TEST(Vm, AGuestThatPowersItselfOffIsStopped) {
 TEST(Vm, AKilledHypervisorIsAFailureThatSaysSo) {
   Host host;
   host.Up("vm");
-  ASSERT_EQ(kill(ProcessOf(host, "vm", "qemu-system-x86_64"), SIGKILL), 0);
+  ASSERT_TRUE(Kill(host, "vm", "hypervisor_pid"));
   EXPECT_TRUE(WaitForState(host, "vm", "Failed"));
   const Outcome status = host.Berth({"status", "vm"});
   EXPECT_TRUE(status.out.contains("SIGKILL")) << status;
-  EXPECT_EQ(ProcessesNaming(host.VmDir("vm")), std::vector<pid_t>{});
+  EXPECT_EQ(AliveBelow(host.VmDir("vm")), "");
 }
 
 TEST(Vm, AKilledShimTakesItsVmWithIt) {
   Host host;
   host.Up("vm");
-  ASSERT_EQ(kill(ProcessOf(host, "vm", "berth-shim"), SIGKILL), 0);
+  ASSERT_TRUE(Kill(host, "vm", "shim_pid"));
   EXPECT_TRUE(WaitForState(host, "vm", "Failed"));
   EXPECT_EQ(host.Berth({"start", "vm"}).code, 0);
   EXPECT_EQ(host.Berth({"exec", "vm", "--", "true"}).code, 0);
