@@ -12,6 +12,7 @@ using testing::IsEmpty;
 
 TEST(TakedownOrder, GoesBackwardsAndLeavesTheRootAndWhatItStandsOnForLast) {
   EXPECT_THAT(TakedownOrder("/dev/vdb /run/berth/upper ext4 rw 0 0\n"
+                            "/dev/vde /early ext4 rw 0 0\n"
                             "overlay / overlay rw,lowerdir=x 0 0\n"
                             "devtmpfs /dev devtmpfs rw 0 0\n"
                             "proc /proc proc rw 0 0\n"
@@ -19,7 +20,8 @@ TEST(TakedownOrder, GoesBackwardsAndLeavesTheRootAndWhatItStandsOnForLast) {
                             "/dev/vdc /srv xfs rw 0 0\n"
                             "/dev/vdd /srv/data ext4 rw 0 0\n"),
               ElementsAre(MountEntry{"/srv/data", "ext4"}, MountEntry{"/srv", "xfs"},
-                          MountEntry{"/", "overlay"}, MountEntry{"/run/berth/upper", "ext4"}));
+                          MountEntry{"/early", "ext4"}, MountEntry{"/", "overlay"},
+                          MountEntry{"/run/berth/upper", "ext4"}));
 }
 
 TEST(TakedownOrder, LeavesOutWhatHoldsNothingUnwritten) {

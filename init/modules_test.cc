@@ -96,9 +96,11 @@ TEST(ModuleIndex, IsBounded) {
 }
 
 TEST(ModuleIndex, SkipsLinesThatAreNone) {
-  const auto index = ModuleIndex::Parse("\n\nnonsense\n: x\nkernel/ok.ko:", "");
+  const auto index = ModuleIndex::Parse("\n\nnonsense\n:\nkernel/ok.ko:", "");
   ASSERT_TRUE(index);
   EXPECT_THAT(*index->LoadOrder("ok"), ElementsAre("kernel/ok.ko"));
+  EXPECT_FALSE(index->LoadOrder(""));
+  EXPECT_FALSE(index->LoadOrder("nonsense"));
 }
 
 TEST(ModulesLoad, ReadsNamesConditionsAndComments) {

@@ -44,7 +44,7 @@ Result<> Services::StartDue(Time now) {
   Result<> result;
   for (Service& service : services_) {
     const auto* waiting = std::get_if<Waiting>(&service.state);
-    if (waiting == nullptr || waiting->start_at > now || !restarting_) continue;
+    if (waiting == nullptr || waiting->start_at > now) continue;
     auto pid = service.start();
     if (pid) {
       service.state = Running{*pid, now};
