@@ -3,6 +3,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -145,7 +146,7 @@ TEST_F(ChannelTest, ADeadlineThatIsDueWhenTheChannelGoesTouchesNothing) {
   asio::co_spawn(context_, run(), asio::detached);
   context_.poll();
   PeerWrites(EncodeMessage(Ping("x")).value());
-  usleep(3000);  // time itself is what is awaited: both the timer and the bytes are now due
+  poll(nullptr, 0, 3);  // time itself is what is awaited: both the timer and the bytes are now due
   context_.run();
   EXPECT_TRUE(result);
 }

@@ -18,8 +18,8 @@ using std::chrono_literals::operator""s;
 using std::chrono_literals::operator""ms;
 using std::chrono_literals::operator""h;
 
-// Guest port on which the agent listens. PID 1 listens on it for the agent, and knows nothing of the
-// wire: the number is base's.
+// Guest port on which the agent listens. PID 1 listens on it for the agent, and knows nothing of
+// the wire: the number is base's.
 inline constexpr uint32_t kAgentPort = kAgentVsockPort;
 // Host port that the guest dials once per agent start, to say Ready.
 inline constexpr uint32_t kReadyPort = 1022;

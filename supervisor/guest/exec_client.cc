@@ -66,7 +66,7 @@ class Session {
   OutputFd err_;
   wire::FrameBuffer buffer_;
   Unwritten unwritten_;          // blocks reading from the guest: that is the flow control
-  bool more_ = false;    // frames may wait in buffer_ though the socket has nothing
+  bool more_ = false;            // frames may wait in buffer_ though the socket has nothing
   std::array<bool, 3> ended_{};  // the guest's streams
   bool stdin_done_;
   Phase phase_ = Phase::kHello;
