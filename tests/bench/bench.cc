@@ -162,9 +162,16 @@ void MeasureBulk(const Options& options, const std::string& vsock, std::vector<R
   rows.push_back({"bulk stdin", Median(in), "MiB/s", Median(raw_in), Target{false, 0.85}, ""});
 }
 
+// Anonymous and file pages. Left out is shared memory, which for berth-vsock is the guest's own,
+// mapped.
 double RssMib(const std::string& status) {
-  const size_t at = status.find("VmRSS:");
-  return at == std::string::npos ? -1 : std::strtod(status.c_str() + at + 6, nullptr) / 1024;
+  double kib = 0;
+  for (const std::string_view field : {"RssAnon:", "RssFile:"}) {
+    const size_t at = status.find(field);
+    if (at == std::string::npos) Die("no " + std::string(field) + " in /proc/PID/status");
+    kib += std::strtod(status.c_str() + at + field.size(), nullptr);
+  }
+  return kib / 1024;
 }
 
 void MeasureFootprint(const Options& options, e2e::Host& host, std::vector<Row>& rows) {
@@ -260,5 +267,13 @@ int main(int argc, char** argv) {
   app.add_option("--execs", options.execs, "Round trips of each kind");
   app.add_option("--mib", options.mib, "MiB of each bulk transfer");
   CLI11_PARSE(app, argc, argv);
-  return berth::bench::Main(options);
+  for (std::string* path : {&options.bin_dir, &options.guest_bin_dir, &options.images_dir}) {
+    *path = std::filesystem::absolute(*path);
+  }
+  try {
+    return berth::bench::Main(options);
+  } catch (const std::exception& error) {
+    fmt::print(stderr, "bench: {}\n", error.what());
+    return 1;
+  }
 }

@@ -10,6 +10,7 @@
 #include <array>
 #include <cstring>
 #include <filesystem>
+#include <optional>
 
 #include "protocol/base/clock.h"
 #include "protocol/base/io.h"
@@ -62,6 +63,21 @@ int64_t WaitForStarted(int shim, Deadline deadline) {
   }
 }
 
+// Ends the VM with the scope, also where the benchmark fails.
+class RunningShim {
+ public:
+  explicit RunningShim(Spawned shim) : shim_(std::move(shim)) {}
+  RunningShim(const RunningShim&) = delete;
+  RunningShim& operator=(const RunningShim&) = delete;
+  ~RunningShim() {
+    kill(shim_.pid, SIGTERM);
+    waitpid(shim_.pid, nullptr, 0);
+  }
+
+ private:
+  Spawned shim_;
+};
+
 }  // namespace
 
 double BootOnce(const BootInputs& inputs) {
@@ -85,8 +101,9 @@ double BootOnce(const BootInputs& inputs) {
   if (!launch) Die(launch.error().Message());
 
   const UniqueFd ready = ConnectUnix(paths.ReadySocket(), true);
-  auto shim = shim::StartShim(inputs.bin_dir + "/berth-shim", launch->spec);
-  if (!shim) Die(shim.error().Message());
+  auto started = shim::StartShim(inputs.bin_dir + "/berth-shim", launch->spec);
+  if (!started) Die(started.error().Message());
+  std::optional<RunningShim> shim(std::in_place, std::move(*started));
   const UniqueFd control = ConnectUnix(paths.ShimSocket(), false);
   const int64_t exec_ns = WaitForStarted(control.get(), deadline);
   if (!PollFor(ready.get(), POLLIN, deadline)) {
@@ -97,8 +114,7 @@ double BootOnce(const BootInputs& inputs) {
   if (!ReadFull(guest.get(), first, deadline)) Die("the guest said nothing");
   const int64_t ready_ns = MonotonicNs();
 
-  kill(shim->pid, SIGTERM);
-  waitpid(shim->pid, nullptr, 0);
+  shim.reset();
   std::filesystem::remove_all(paths.dir);
   return static_cast<double>(ready_ns - exec_ns) / 1e6;
 }

@@ -7,10 +7,9 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <cstdio>
-#include <cstdlib>
 #include <cstring>
 #include <optional>
+#include <stdexcept>
 
 #include "protocol/base/clock.h"
 #include "protocol/base/io.h"
@@ -42,7 +41,7 @@ class StdinFeed {
       : left_(bytes), frame_(wire::kFrameHeaderBytes + kChunkBytes, std::byte{'b'}) {}
 
   bool Wants() const {
-    return pending_from_ < pending_to_ || (left_ > 0 && window_ > 0) || end_due_;
+    return pending_from_ < pending_to_ || (left_ > 0 && window_ > 0) || (left_ == 0 && end_due_);
   }
   void Grant(uint64_t bytes) { window_ += bytes; }
 
@@ -78,10 +77,7 @@ class StdinFeed {
 
 }  // namespace
 
-void Die(const std::string& what) {
-  std::fprintf(stderr, "bench: %s\n", what.c_str());
-  std::exit(1);
-}
+void Die(const std::string& what) { throw std::runtime_error(what); }
 
 UniqueFd Dial(const std::string& vsock_socket, uint32_t port) {
   UniqueFd fd(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));

@@ -13,7 +13,7 @@
 
 namespace berth::bench {
 
-// Prints the error and exits with 1: a benchmark that lost a step has no result.
+// Throws std::runtime_error: a benchmark that lost a step has no result.
 [[noreturn]] void Die(const std::string& what);
 
 // Connects to guest port `port` through the Firecracker dialect of `vsock_socket`.
