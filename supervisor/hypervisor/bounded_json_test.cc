@@ -20,8 +20,11 @@ TEST(ParseBounded, CountsNoBracketsInStringsEvenBehindEscapedQuotes) {
 }
 
 TEST(ParseBounded, RefusesDepthWidthAndLengthBeforeItParses) {
-  const std::string deep(10'000, '[');
-  EXPECT_EQ(ParseBounded(deep, {.max_bytes = 20'000}).error().detail, "nested deeper than 16");
+  std::string objects;
+  for (int i = 0; i < 1'000; ++i) objects += "{\"a\":";
+  for (const std::string& deep : {std::string(10'000, '['), objects}) {
+    EXPECT_EQ(ParseBounded(deep, {.max_bytes = 20'000}).error().detail, "nested deeper than 16");
+  }
   const std::string wide = "[" + std::string(5'000, ',');
   EXPECT_EQ(ParseBounded(wide, {.max_bytes = 20'000}).error().detail, "more than 4096 values");
   EXPECT_EQ(ParseBounded("[1,2]", {.max_bytes = 4}).error().detail, "longer than 4 bytes");
@@ -90,8 +93,9 @@ TEST_F(FieldReaderTest, TellsEveryMistakeAtOnceAndChangesNothing) {
   EXPECT_EQ(number_, 7);
 }
 
-TEST_F(FieldReaderTest, RefusesNumbersThatAreNoWholeOnes) {
-  for (const json& number : {json(1.5), json(UINT64_MAX), json("1"), json(1e30)}) {
+TEST_F(FieldReaderTest, RefusesNumbersOutOfRangeOrNotWhole) {
+  for (const json& number :
+       {json(-6), json(11), json(1.5), json(UINT64_MAX), json("1"), json(1e30)}) {
     EXPECT_EQ(Read({{"number", number}}).size(), 1U) << number.dump();
     EXPECT_EQ(number_, 7);
   }
