@@ -63,6 +63,9 @@ Result<std::string> QemuCmdline(const VmSpec& spec, const std::string& cmdline, 
       !HasParameter(cmdline, "tsc_early_khz")) {
     words += "tsc_early_khz=" + std::to_string(tsc_khz) + " ";
   }
+  // The kernel tries whether timer interrupts arrive, for ten ticks, and panics where they do not:
+  // on a busy host an emulated timer is late. Under KVM a guest leaves that out by itself.
+  if (accel == Accel::kTcg && !HasParameter(cmdline, "no_timer_check")) words += "no_timer_check ";
   words += cmdline;
   if (words.ends_with(' ')) words.pop_back();
   if (words.size() > kMaxCmdlineBytes) {

@@ -50,54 +50,55 @@ TEST_F(QemuTest, MicrovmCommandLine) {
   spec_.vcpus = 2;
   spec_.memory_mib = 512;
   boot_.initrd = "/img/initrd";
-  const std::vector<std::string> expected = {"/usr/bin/qemu-system-x86_64",
-                                             "-name",
-                                             "guest=demo,debug-threads=on",
-                                             "-nodefaults",
-                                             "-no-user-config",
-                                             "-display",
-                                             "none",
-                                             "-no-reboot",
-                                             "-machine",
-                                             "microvm,rtc=on,x-option-roms=off,memory-backend=mem0",
-                                             "-accel",
-                                             "tcg",
-                                             "-cpu",
-                                             "max",
-                                             "-smp",
-                                             "2",
-                                             "-object",
-                                             "memory-backend-memfd,id=mem0,share=on,size=512M",
-                                             "-m",
-                                             "size=512M",
-                                             "-global",
-                                             "virtio-mmio.force-legacy=false",
-                                             "-kernel",
-                                             "/img/vmlinuz",
-                                             "-append",
-                                             "console=ttyS0 panic=-1 tsc_early_khz=2445426",
-                                             "-chardev",
-                                             "stdio,id=console,signal=off",
-                                             "-serial",
-                                             "chardev:console",
-                                             "-chardev",
-                                             "socket,id=qmp,server=on,wait=off,fd={qmp-fd}",
-                                             "-mon",
-                                             "chardev=qmp,mode=control",
-                                             "-chardev",
-                                             "socket,id=shim,fd={shim-qmp-fd}",
-                                             "-mon",
-                                             "chardev=shim,mode=control",
-                                             "-object",
-                                             "rng-builtin,id=rng0",
-                                             "-device",
-                                             "virtio-rng-device,rng=rng0",
-                                             "-chardev",
-                                             "socket,id=vsock,server=on,fd={vhost-fd}",
-                                             "-device",
-                                             "vhost-user-vsock-device,chardev=vsock",
-                                             "-initrd",
-                                             "/img/initrd"};
+  const std::vector<std::string> expected = {
+      "/usr/bin/qemu-system-x86_64",
+      "-name",
+      "guest=demo,debug-threads=on",
+      "-nodefaults",
+      "-no-user-config",
+      "-display",
+      "none",
+      "-no-reboot",
+      "-machine",
+      "microvm,rtc=on,x-option-roms=off,memory-backend=mem0",
+      "-accel",
+      "tcg",
+      "-cpu",
+      "max",
+      "-smp",
+      "2",
+      "-object",
+      "memory-backend-memfd,id=mem0,share=on,size=512M",
+      "-m",
+      "size=512M",
+      "-global",
+      "virtio-mmio.force-legacy=false",
+      "-kernel",
+      "/img/vmlinuz",
+      "-append",
+      "console=ttyS0 panic=-1 tsc_early_khz=2445426 no_timer_check",
+      "-chardev",
+      "stdio,id=console,signal=off",
+      "-serial",
+      "chardev:console",
+      "-chardev",
+      "socket,id=qmp,server=on,wait=off,fd={qmp-fd}",
+      "-mon",
+      "chardev=qmp,mode=control",
+      "-chardev",
+      "socket,id=shim,fd={shim-qmp-fd}",
+      "-mon",
+      "chardev=shim,mode=control",
+      "-object",
+      "rng-builtin,id=rng0",
+      "-device",
+      "virtio-rng-device,rng=rng0",
+      "-chardev",
+      "socket,id=vsock,server=on,fd={vhost-fd}",
+      "-device",
+      "vhost-user-vsock-device,chardev=vsock",
+      "-initrd",
+      "/img/initrd"};
   EXPECT_EQ(Args(), expected);
 }
 
@@ -108,7 +109,7 @@ TEST_F(QemuTest, Q35UsesPciAndNeedsNoHintAboutTheTsc) {
   EXPECT_THAT(Values("-device"), Contains("vhost-user-vsock-pci,chardev=vsock"));
   EXPECT_THAT(Values("-device"), Contains("virtio-blk-pci,drive=disk0"));
   EXPECT_THAT(Values("-global"), testing::IsEmpty());
-  EXPECT_EQ(Values("-append").at(0), "console=ttyS0 panic=-1");
+  EXPECT_EQ(Values("-append").at(0), "console=ttyS0 panic=-1 no_timer_check");
 }
 
 TEST_F(QemuTest, KvmUsesTheHostsCpu) {
@@ -117,6 +118,7 @@ TEST_F(QemuTest, KvmUsesTheHostsCpu) {
   EXPECT_THAT(Values("-accel"), Contains("kvm"));
   EXPECT_THAT(Values("-cpu"), Contains("host"));
   EXPECT_THAT(Values("-append").at(0), Not(HasSubstr("tsc_early_khz")));
+  EXPECT_THAT(Values("-append").at(0), Not(HasSubstr("no_timer_check")));
 }
 
 TEST_F(QemuTest, GuestMemoryAndItsSharedBackendAreOfOneSize) {
@@ -143,11 +145,11 @@ TEST_F(QemuTest, DiskPathsMayHoldAnything) {
 }
 
 TEST_F(QemuTest, OwnersWordsStandInPlaceOfTheMachines) {
-  boot_.cmdline = "console=hvc0 panic=30 tsc_early_khz=1 quiet";
+  boot_.cmdline = "console=hvc0 panic=30 tsc_early_khz=1 no_timer_check quiet";
   EXPECT_EQ(Values("-append").at(0), boot_.cmdline);
   boot_.cmdline = "-- console=x panic=1";  // init's words, not the kernel's
   EXPECT_EQ(Values("-append").at(0),
-            "console=ttyS0 panic=-1 tsc_early_khz=2445426 -- console=x panic=1");
+            "console=ttyS0 panic=-1 tsc_early_khz=2445426 no_timer_check -- console=x panic=1");
   boot_.cmdline = "panic_on_oops=1";
   EXPECT_THAT(Values("-append").at(0), HasSubstr("panic=-1 "));
 }
