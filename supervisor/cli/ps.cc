@@ -15,7 +15,7 @@ std::string Render(const json& vms) {
     const std::string state =
         vm.value("state", "") + (vm.value("paused", false) ? " (paused)" : "");
     table.Add({vm.value("name", ""), state, vm.value("agent", ""),
-               vm.contains("pid") ? std::to_string(vm.value("pid", 0)) : "",
+               vm.contains("hypervisor_pid") ? std::to_string(vm.value("hypervisor_pid", 0)) : "",
                std::to_string(vm.value("vcpus", 0)),
                fmt::format("{} MiB", vm.value("memory_mib", 0)),
                Ago(vm.value("since_realtime_ns", int64_t{0}), RealtimeNs()),

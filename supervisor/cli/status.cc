@@ -13,10 +13,10 @@ void Line(std::string& out, std::string_view name, const std::string& value) {
   if (!value.empty()) out += fmt::format("{:<12}{}\n", name, OneLine(value));
 }
 
-std::string Processes(const json& instance) {
-  if (!instance.contains("hypervisor_pid")) return {};
-  return fmt::format("hypervisor {}, vsock device {}, shim {}", instance.value("hypervisor_pid", 0),
-                     instance.value("vsock_pid", 0), instance.value("shim_pid", 0));
+std::string Processes(const json& vm) {
+  if (!vm.contains("hypervisor_pid")) return {};
+  return fmt::format("hypervisor {}, vsock device {}, shim {}", vm.value("hypervisor_pid", 0),
+                     vm.value("vsock_pid", 0), vm.value("shim_pid", 0));
 }
 
 std::string Agent(const json& instance) {
@@ -57,7 +57,7 @@ std::string Render(const json& vm) {
   Line(out, "accelerator", vm.value("accelerator", ""));
   if (vm.contains("instance")) {
     const json& instance = vm["instance"];
-    Line(out, "processes", Processes(instance));
+    Line(out, "processes", Processes(vm));
     Line(
         out, "guest",
         instance.contains("kernel_release") ? "Linux " + instance.value("kernel_release", "") : "");

@@ -36,11 +36,6 @@ json InstanceJson(const lifecycle::Instance& instance) {
               {"vsock_restarts", view.vsock_restarts},
               {"agent", {{"state", Name(view.agent)}, {"why", view.agent_why}}}};
   if (!view.vsock_lost.empty()) out["vsock_lost"] = view.vsock_lost;
-  if (view.launched) {
-    out["shim_pid"] = view.launched->shim_pid;
-    out["hypervisor_pid"] = view.launched->hypervisor_pid;
-    out["vsock_pid"] = view.launched->vsock_pid;
-  }
   if (view.ready) {
     json& agent = out["agent"];
     agent["build_id"] = view.ready->build_id;
@@ -74,7 +69,11 @@ json VmSummaryJson(const lifecycle::Vm& vm) {
   if (const auto instance = vm.instance()) {
     out["paused"] = instance->view().paused;
     out["agent"] = Name(instance->view().agent);
-    if (instance->view().launched) out["pid"] = instance->view().launched->hypervisor_pid;
+    if (const auto& launched = instance->view().launched) {
+      out["shim_pid"] = launched->shim_pid;
+      out["hypervisor_pid"] = launched->hypervisor_pid;
+      out["vsock_pid"] = launched->vsock_pid;
+    }
   }
   return out;
 }
