@@ -64,7 +64,7 @@ TEST_F(QemuTest, MicrovmCommandLine) {
       "-accel",
       "tcg",
       "-cpu",
-      "max",
+      "qemu64,+ssse3,+sse4.1,+sse4.2,+popcnt,+rdrand",
       "-smp",
       "2",
       "-object",
