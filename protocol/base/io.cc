@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstring>
 
 namespace berth {
@@ -55,11 +56,14 @@ Result<std::string> ReadFile(const char* path, size_t max_bytes) {
   const UniqueFd fd(open(path, O_RDONLY | O_CLOEXEC));
   if (!fd) return ErrnoError("open", path);
   std::string text;
-  constexpr size_t kChunkBytes = 16 * 1024;
+  // Most files read so are small, and the agent reads two for each session: a larger first chunk
+  // would be pages to map, to fault in and to give back.
+  size_t chunk = 2 * 1024;
   for (;;) {
     const size_t used = text.size();
-    text.resize(used + kChunkBytes);
-    const ssize_t n = read(fd.get(), text.data() + used, kChunkBytes);
+    text.resize(used + chunk);
+    const ssize_t n = read(fd.get(), text.data() + used, chunk);
+    chunk = std::min<size_t>(chunk * 2, 64 * 1024);
     if (n < 0 && errno == EINTR) {
       text.resize(used);
       continue;
