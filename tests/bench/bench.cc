@@ -162,17 +162,20 @@ void MeasureBulk(const Options& options, const std::string& vsock, std::vector<R
   rows.push_back({"bulk stdin", Median(in), "MiB/s", Median(raw_in), Target{false, 0.85}, ""});
 }
 
-// Anonymous and file pages. Left out is shared memory, which for berth-vsock is the guest's own,
-// mapped.
-double RssMib(const std::string& status) {
+double SumMib(const std::string& status, std::initializer_list<std::string_view> fields) {
   double kib = 0;
-  for (const std::string_view field : {"RssAnon:", "RssFile:"}) {
+  for (const std::string_view field : fields) {
     const size_t at = status.find(field);
     if (at == std::string::npos) Die("no " + std::string(field) + " in /proc/PID/status");
     kib += std::strtod(status.c_str() + at + field.size(), nullptr);
   }
   return kib / 1024;
 }
+
+// Without shared memory, which for berth-vsock is the guest's own, mapped.
+double HostRssMib(const std::string& status) { return SumMib(status, {"RssAnon:", "RssFile:"}); }
+// With it: pages of a program that runs from an initramfs count as shared memory.
+double GuestRssMib(const std::string& status) { return SumMib(status, {"VmRSS:"}); }
 
 void MeasureFootprint(const Options& options, e2e::Host& host, std::vector<Row>& rows) {
   const auto size = [](const std::string& path) {
@@ -191,7 +194,7 @@ void MeasureFootprint(const Options& options, e2e::Host& host, std::vector<Row>&
                   Target{true, 1.5e6 / 1024},
                   ""});
   const auto guest = [&](const std::string& pid) {
-    return RssMib(
+    return GuestRssMib(
         host.Berth({"exec", "bench", "--", "sh", "-c", "cat /proc/" + pid + "/status"}).out);
   };
   rows.push_back({"berth-init RSS", guest("1"), "MiB", {}, Target{true, 0.7}, ""});
@@ -206,7 +209,7 @@ void MeasureFootprint(const Options& options, e2e::Host& host, std::vector<Row>&
       const std::string cmdline = ReadAll(fmt::format("/proc/{}/cmdline", pid));
       if (!cmdline.substr(0, cmdline.find('\0')).ends_with("/" + program)) continue;
       rows.push_back({program + " RSS",
-                      RssMib(ReadAll(fmt::format("/proc/{}/status", pid))),
+                      HostRssMib(ReadAll(fmt::format("/proc/{}/status", pid))),
                       "MiB",
                       {},
                       {},
