@@ -89,7 +89,7 @@ TEST(ExitCode, TellsWhatTheGuestCouldNotExecuteFromWhatBerthCouldNotDo) {
   EXPECT_EQ(ExitCodeOf(Error{"guest", EACCES, "exec: /etc/passwd", {}}), 126);
   EXPECT_EQ(ExitCodeOf(Error{"guest", ENOENT, "chdir: /no/such", {}}), 125);
   EXPECT_EQ(ExitCodeOf(Error{"session", ECONNRESET, "", {}}), 125);
-  EXPECT_EQ(ExitCodeOf(Error{"interrupted", EINTR, "2", {}}), 130);
+  EXPECT_EQ(ExitCodeOf(Error{"interrupted", EINTR, "signal 2", {}}), 130);
 }
 
 TEST(OutcomeJson, KeepsCodeAndSignalApart) {

@@ -72,7 +72,8 @@ int ExitCodeOf(const Error& error) {
     return daemon::kExitSignalBase + SIGPIPE;
   }
   if (error.step.name() == "interrupted") {
-    return daemon::kExitSignalBase + std::atoi(error.detail.c_str());
+    const size_t space = error.detail.rfind(' ');
+    return daemon::kExitSignalBase + std::atoi(error.detail.c_str() + space + 1);
   }
   return daemon::kExitBerthFailed;
 }

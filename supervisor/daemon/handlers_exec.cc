@@ -73,7 +73,7 @@ HandlerResult VmExec(Service& service, json params, Caller caller) {
   if (auto fine = CheckStart(start); !fine) co_return std::unexpected(fine.error());
   const auto* running = std::get_if<Running>(&vm->body());
   if (running == nullptr) {
-    co_return lifecycle::Refuse(Kind::kWrongState, "exec", EPROTO,
+    co_return lifecycle::Refuse(Kind::kWrongState, "exec", 0,
                                 vm->name() + " is " + std::string(lifecycle::Name(vm->state())),
                                 vm->state() == State::kStarting
                                     ? "wait until it is Running (berth wait)"
@@ -81,7 +81,7 @@ HandlerResult VmExec(Service& service, json params, Caller caller) {
   }
   const lifecycle::InstancePtr instance = running->instance;
   if (instance->view().paused) {
-    co_return lifecycle::Refuse(Kind::kWrongState, "exec", EPROTO, vm->name() + " is paused",
+    co_return lifecycle::Refuse(Kind::kWrongState, "exec", 0, vm->name() + " is paused",
                                 "let it go on: berth resume " + vm->name());
   }
   std::string shown;

@@ -22,6 +22,9 @@ namespace {
 
 // From the request to ExecStarted: the guest starts a program in between.
 constexpr auto kStartTimeout = wire::kHandshakeTimeout + wire::kCallTimeout;
+// So many signals that ask for the end, within so long, end the session whatever the program does.
+constexpr int kLastRequestToEnd = 3;
+constexpr auto kPatience = std::chrono::seconds(3);
 // Frames and chunks handled before signals and stdin have their turn.
 constexpr int kStepsPerTurn = 32;
 
@@ -72,6 +75,8 @@ class Session {
   Phase phase_ = Phase::kHello;
   Deadline start_deadline_;
   std::optional<Deadline> frame_deadline_;
+  Deadline patience_{Deadline::Clock::time_point::min()};  // until when ending signals are counted
+  int asked_to_end_ = 0;
   ExecOutcome outcome_;
 };
 
@@ -264,6 +269,16 @@ Result<> Session::HandleSignal(int signal, RawTerminal& terminal) {
     message.mutable_exec_resize()->set_rows(size->rows);
     message.mutable_exec_resize()->set_columns(size->columns);
   } else {
+    // A guest that takes no signals any more must not hold the person who sends them.
+    if (signal == SIGHUP || signal == SIGINT || signal == SIGQUIT || signal == SIGTERM) {
+      if (patience_.Passed()) {
+        patience_ = Deadline::In(kPatience);
+        asked_to_end_ = 0;
+      }
+      if (++asked_to_end_ == kLastRequestToEnd) {
+        return Fail("interrupted", EINTR, "signal " + std::to_string(signal));
+      }
+    }
     message.mutable_exec_signal()->set_signal(static_cast<uint32_t>(signal));
   }
   link_.Push(message);

@@ -24,8 +24,9 @@ struct ExecStreams {
   int stderr_fd = 2;
   bool stdin_open = false;  // as in the request
   bool tty = false;         // as in the request: stdin, if it is a terminal, becomes raw
-  // Without a tty SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1 and SIGUSR2 go to the program; with one
-  // they end the session, and SIGWINCH resizes it. They must not be handled in another thread.
+  // Without a tty SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1 and SIGUSR2 go to the program, but the
+  // third of the first four within 3 s ends the session. With a tty they end it at once, and
+  // SIGWINCH resizes it. They must not be handled in another thread.
   bool take_signals = true;
 };
 
@@ -49,7 +50,7 @@ struct ExecOutcome {
 //   handshake           no common generation, or no agent
 //   session             ECONNRESET: ended early, the agent or the VM went away; EPROTO
 //   write-output        EPIPE: the reader of our stdout or stderr is gone
-//   interrupted         EINTR: a signal ended an interactive session; detail is its number
+//   interrupted         EINTR: a signal ended the session; detail is "signal N"
 // The terminal is as it was before, whatever happens.
 Result<ExecOutcome> RunExecSession(UniqueFd connection, const ExecStreams& streams);
 

@@ -19,7 +19,7 @@ namespace {
 constexpr auto kUntilNotified = std::chrono::hours(1);
 
 std::unexpected<Fault> WrongState(const Vm& vm, std::string_view what, std::string hint = {}) {
-  return Refuse(Kind::kWrongState, std::string(what), EPROTO,
+  return Refuse(Kind::kWrongState, std::string(what), 0,
                 fmt::format("{} is {}", vm.name(), Name(vm.state())), std::move(hint));
 }
 
@@ -167,7 +167,7 @@ awaitable<Outcome<>> Fleet::Remove(std::string name, bool force, std::string why
     std::ignore = co_await End(vm, {std::chrono::milliseconds(0), true, why});
   }
   if (!Info(vm->state()).may_remove || vm->driven || vm->instance()) {
-    co_return WrongState(*vm, "remove", "stop or kill it first, or remove it by force");
+    co_return WrongState(*vm, "remove", "stop or kill it first, or remove it by force (--force)");
   }
   // Another remove may have been here while this one waited.
   if (const auto still = vms_.find(name); still == vms_.end() || still->second != vm) {

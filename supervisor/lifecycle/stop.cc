@@ -42,7 +42,8 @@ awaitable<void> AskGuest(VmPtr vm, InstancePtr instance) {
   const Deadline deadline = Deadline::In(allowed);
   vm->Note(EntryKind::kStep, "asking the guest to power off within " + ShowDuration(allowed));
   const auto services = allowed - std::min(allowed / 2, kGuestUnmountTime);
-  const auto asked = co_await instance->AskGuestToPowerOff(services, Deadline::In(kAskTimeout));
+  const auto asked = co_await instance->AskGuestToPowerOff(
+      services, Deadline::In(std::min<milliseconds>(allowed, kAskTimeout)));
   // A guest that is gone before it has answered has done what it was asked.
   if (!asked && !instance->view().Ended()) {
     vm->Note(EntryKind::kStep, "the guest's agent did not take it: " + asked.error().Message());
