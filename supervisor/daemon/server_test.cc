@@ -419,10 +419,12 @@ TEST_F(ServerTest, ASocketThatIsInUseIsNotTakenAndAStaleOneIs) {
     std::strcpy(address.sun_path, stale.c_str());
     ASSERT_EQ(bind(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof(address)), 0);
   }
+  Server third(io_.get_executor(), service_, {.socket = stale});
   OnLoop([&] {
-    Server third(io_.get_executor(), service_, {.socket = stale});
     EXPECT_TRUE(third.Listen());
+    third.StopListening();
   });
+  OnLoop([] {});  // behind the end of its accept loop, which refers to it
 }
 
 TEST_F(ServerTest, HostInfoAndDoctorAnswer) {
