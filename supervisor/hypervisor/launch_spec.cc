@@ -90,7 +90,9 @@ std::vector<std::string> VsockDeviceArgs(const std::string& program, const VmPat
           "--cid",
           std::to_string(cid),
           "--notify-fd",
-          std::string(kNotifyFd)};
+          std::string(kNotifyFd),
+          "--pairs-fd",
+          std::string(kPairsFd)};
 }
 
 }  // namespace berth

@@ -10,6 +10,7 @@
 //   {qmp-fd}       listening socket bound to qmp.sock          (hypervisor)
 //   {shim-qmp-fd}  connected socket: the shim's own monitor    (hypervisor)
 //   {notify-fd}    pipe on which "ready\n" is awaited          (vsock device)
+//   {pairs-fd}     memfd, the same for each device of this VM  (vsock device)
 #ifndef BERTH_SUPERVISOR_HYPERVISOR_LAUNCH_SPEC_H_
 #define BERTH_SUPERVISOR_HYPERVISOR_LAUNCH_SPEC_H_
 
@@ -31,6 +32,7 @@ inline constexpr std::string_view kVhostFd = "{vhost-fd}";
 inline constexpr std::string_view kQmpFd = "{qmp-fd}";
 inline constexpr std::string_view kShimQmpFd = "{shim-qmp-fd}";
 inline constexpr std::string_view kNotifyFd = "{notify-fd}";
+inline constexpr std::string_view kPairsFd = "{pairs-fd}";
 
 // The id of the hypervisor's character device that {vhost-fd} serves: the shim asks the monitor
 // about it.

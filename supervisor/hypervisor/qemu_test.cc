@@ -164,10 +164,11 @@ TEST_F(QemuTest, VsockDeviceIsStartedForTheSameGuest) {
   spec_.cid = 77;
   const auto launch = Build();
   ASSERT_TRUE(launch.has_value());
-  EXPECT_THAT(launch->spec.vsock, testing::ElementsAre("/opt/berth-vsock", "--vhost-socket",
-                                                       "/run/berth/vms/demo/vhost.sock", "--socket",
-                                                       "/run/berth/vms/demo/vsock.sock", "--cid",
-                                                       "77", "--notify-fd", "{notify-fd}"));
+  EXPECT_THAT(
+      launch->spec.vsock,
+      testing::ElementsAre("/opt/berth-vsock", "--vhost-socket", "/run/berth/vms/demo/vhost.sock",
+                           "--socket", "/run/berth/vms/demo/vsock.sock", "--cid", "77",
+                           "--notify-fd", "{notify-fd}", "--pairs-fd", "{pairs-fd}"));
   EXPECT_TRUE(launch->spec.HasQmp());
 }
 

@@ -112,6 +112,7 @@ class Shim final : Monitor::Listener, ControlServer::Listener, Recovery::Actions
   std::unique_ptr<Monitor> monitor_;
   UniqueFd console_input_;  // held open: a hypervisor whose stdin ends may act on it
   UniqueFd vsock_notify_;
+  UniqueFd vsock_pairs_;  // the device's own memory, for the one that takes over from it
   std::optional<Child> hypervisor_;
   std::optional<Child> vsock_;
 

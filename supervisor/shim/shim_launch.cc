@@ -3,6 +3,7 @@
 // Shim, its launch: from launch.json's value to a hypervisor whose monitor answers and a vsock
 // device that has dialled it.
 #include <fcntl.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 
 #include <vector>
@@ -80,10 +81,15 @@ Result<> Shim::StartDevice() {
   if (!null) return ErrnoError("open", "/dev/null");
   BERTH_ASSIGN(ChildPipe errors, ChildPipe::FromChild());
   BERTH_ASSIGN(ChildPipe notify, ChildPipe::FromChild());
+  if (!vsock_pairs_) {
+    vsock_pairs_.Reset(memfd_create("vsock-pairs", MFD_CLOEXEC));
+    if (!vsock_pairs_) return ErrnoError("memfd", "vsock-pairs");
+  }
   const ChildFd fds[] = {{null.get(), ""},
                          {null.get(), ""},
                          {errors.theirs.get(), ""},
-                         {notify.theirs.get(), kNotifyFd}};
+                         {notify.theirs.get(), kNotifyFd},
+                         {vsock_pairs_.get(), kPairsFd}};
   auto child = Child::Start(launch_.vsock, fds);
   if (!child) {
     return Fail("spawn-vsock-device", child.error().errnum,

@@ -5,11 +5,15 @@
 #ifndef BERTH_SUPERVISOR_VSOCK_DEVICE_FIXTURE_H_
 #define BERTH_SUPERVISOR_VSOCK_DEVICE_FIXTURE_H_
 
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <array>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -20,6 +24,7 @@
 #include "supervisor/vsock/event_loop.h"
 #include "supervisor/vsock/fake_driver.h"
 #include "supervisor/vsock/muxer.h"
+#include "supervisor/vsock/pair_table.h"
 
 namespace berth::vsock {
 
@@ -33,7 +38,7 @@ class DeviceTest : public ::testing::Test {
   DeviceTest()
       : loop_(EventLoop::Create().value()),
         muxer_(
-            loop_.get(), [this](uint32_t port) { return Listener(port); }, kCid, 0),
+            loop_.get(), &pairs_, [this](uint32_t port) { return Listener(port); }, kCid, 0),
         device_(&muxer_),
         driver_(true, true) {
     Start();
@@ -128,6 +133,16 @@ class DeviceTest : public ::testing::Test {
       text.append(buffer, static_cast<size_t>(n));
     }
   }
+  // The table as another device of this VM would find it.
+  PairTable Pairs() {
+    return PairTable::Map(UniqueFd(fcntl(pair_memory_.get(), F_DUPFD_CLOEXEC, 0))).value();
+  }
+  long PairsNoted() const {
+    std::array<uint64_t, PairTable::kSlots> slots{};
+    EXPECT_EQ(pread(pair_memory_.get(), slots.data(), sizeof(slots), 0),
+              static_cast<ssize_t>(sizeof(slots)));
+    return std::ranges::count_if(slots, [](uint64_t slot) { return slot != 0; });
+  }
   static void Write(const UniqueFd& fd, std::string_view text) {
     ASSERT_EQ(write(fd.get(), text.data(), text.size()), static_cast<ssize_t>(text.size()));
   }
@@ -135,6 +150,8 @@ class DeviceTest : public ::testing::Test {
   uint32_t forwarded_ = 0;  // of the guest, for every connection
   std::unique_ptr<EventLoop> loop_;
   std::vector<UniqueFd> accepted_;
+  UniqueFd pair_memory_{memfd_create("pairs", MFD_CLOEXEC)};
+  PairTable pairs_ = Pairs();
   Muxer muxer_;
   Device device_;
   FakeDriver driver_;

@@ -111,6 +111,49 @@ TEST_F(DeviceTest, ADialIsRefusedWhenTheRingsStayStopped) {
   EXPECT_EQ(muxer_.connections(), 0U);
 }
 
+// --- what a device that died left behind ---
+
+TEST_F(DeviceTest, ConnectionsOfADeviceThatDiedAreReset) {
+  PairTable dead = Pairs();
+  const PairTable::Hold held = dead.Add({.host = 1U << 30, .guest = kGuestPort});
+  PairTable found = Pairs();
+  Muxer muxer(loop_.get(), &found, [](uint32_t) { return UniqueFd(); }, kCid, 0);
+  ASSERT_TRUE(muxer.HasPacket());
+  std::byte room[64];
+  const iovec parts[] = {{room, sizeof(room)}};
+  const auto packet = muxer.NextPacket(parts, now_);
+  ASSERT_TRUE(packet);
+  EXPECT_EQ(packet->op, Op::kReset);
+  EXPECT_EQ(packet->type, kTypeStream);
+  EXPECT_EQ(packet->src_cid, kHostCid);
+  EXPECT_EQ(packet->src_port, 1U << 30);
+  EXPECT_EQ(packet->dst_cid, kCid);
+  EXPECT_EQ(packet->dst_port, kGuestPort);
+  EXPECT_FALSE(muxer.HasPacket());
+}
+
+TEST_F(DeviceTest, ADriverThatStartsAnewIsNotToldOfWhatItForgot) {
+  PairTable dead = Pairs();
+  const PairTable::Hold held = dead.Add({.host = 1U << 30, .guest = kGuestPort});
+  PairTable found = Pairs();
+  Muxer muxer(loop_.get(), &found, [](uint32_t) { return UniqueFd(); }, kCid, 0);
+  muxer.DropAll();
+  EXPECT_FALSE(muxer.HasPacket());
+}
+
+TEST_F(DeviceTest, APairIsNotedFromTheRequestToTheReset) {
+  Ports ports;
+  EXPECT_EQ(PairsNoted(), 0);
+  UniqueFd client = Dial(&ports);
+  EXPECT_EQ(PairsNoted(), 1);
+  client.Reset();
+  EXPECT_THAT(ReceiveOps(), ElementsAre(Op::kShutdown));
+  EXPECT_EQ(PairsNoted(), 1) << "the guest has not answered yet";
+  Send(ports, Op::kReset);
+  Turn();
+  EXPECT_EQ(PairsNoted(), 0);
+}
+
 // --- what is wrong gets RST ---
 
 TEST_F(DeviceTest, AnyPacketForNoConnectionGetsRstExceptRst) {

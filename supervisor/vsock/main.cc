@@ -27,6 +27,7 @@
 #include "supervisor/vsock/limits.h"
 #include "supervisor/vsock/muxer.h"
 #include "supervisor/vsock/options.h"
+#include "supervisor/vsock/pair_table.h"
 #include "supervisor/vsock/unix_socket.h"
 #include "supervisor/vsock/vhost_user_backend.h"
 
@@ -111,9 +112,10 @@ Result<> Run(const Options& options) {
   BERTH_ASSIGN(const std::unique_ptr<EventLoop> loop, EventLoop::Create());
   StopSignal stop;
   BERTH_TRY(stop.Start(loop.get()));
+  BERTH_ASSIGN(PairTable pairs, PairTable::Map(UniqueFd(options.pairs_fd)));
   Muxer muxer(
-      loop.get(), [&](uint32_t port) { return DialHostPort(options.socket, port); }, options.cid,
-      first_host_port);
+      loop.get(), &pairs, [&](uint32_t port) { return DialHostPort(options.socket, port); },
+      options.cid, first_host_port);
   Device device(&muxer);
   BERTH_ASSIGN(UniqueFd hypervisor, VhostUserBackend::Dial(options.vhost_socket));
   VhostUserBackend backend(loop.get(), &device, options.cid, std::move(hypervisor));

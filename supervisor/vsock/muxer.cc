@@ -21,8 +21,10 @@ uint32_t HostPort(uint32_t counter) { return kHostPortBit | (counter & kHostPort
 
 }  // namespace
 
-Muxer::Muxer(EventLoop* loop, DialHost dial_host, uint64_t guest_cid, uint32_t first_host_port)
+Muxer::Muxer(EventLoop* loop, PairTable* pairs, DialHost dial_host, uint64_t guest_cid,
+             uint32_t first_host_port)
     : loop_(loop),
+      pairs_(pairs),
       dial_host_(std::move(dial_host)),
       guest_cid_(guest_cid),
       next_host_port_(first_host_port) {}
@@ -69,6 +71,7 @@ void Muxer::Insert(Connection connection, bool guest_dialled, TimePoint now) {
       idle_.emplace(idle_.end(), this, std::move(connection), guest_dialled);
   entry->self = entry;
   entry->mapped = true;
+  entry->pair = pairs_->Add(entry->connection.ports());
   by_ports_.emplace(entry->connection.ports(), entry);
   if (guest_dialled) ++guest_dialled_;
   if (entry->connection.window() == kLargeWindowBytes) ++large_windows_;
@@ -89,6 +92,7 @@ void Muxer::Settle(Entries::iterator entry) {
   if (entry->mapped && connection.PairReleased()) {
     by_ports_.erase(connection.ports());
     entry->mapped = false;
+    entry->pair.Reset();
   }
   const std::optional<TimePoint> deadline = connection.deadline();
   if (entry->timer && (!deadline || (*entry->timer)->first != *deadline)) {
@@ -151,7 +155,11 @@ void Muxer::OweReset(const PacketHeader& to) {
 
 std::optional<PacketHeader> Muxer::NextPacket(std::span<const iovec> room, TimePoint now) {
   std::optional<PacketHeader> packet;
-  if (!resets_.empty()) {
+  // Orphans first: the guest may take a port of theirs for the next connection.
+  if (const std::optional<Ports> orphan = pairs_->TakeOrphan()) {
+    packet = PacketHeader{
+        .src_port = orphan->host, .dst_port = orphan->guest, .type = kTypeStream, .op = Op::kReset};
+  } else if (!resets_.empty()) {
     packet = resets_.front();
     resets_.pop_front();
   }
@@ -175,6 +183,7 @@ void Muxer::DropAll() {
   ready_.clear();
   idle_.clear();
   resets_.clear();
+  pairs_->ForgetOrphans();
   guest_dialled_ = 0;
   large_windows_ = 0;
 }

@@ -6,7 +6,8 @@
 // Each connection is in exactly one of two lists, `ready_` (it has something for the guest) and
 // `idle_`. So what waits for the rx ring is bounded by the number of connections, never lost and
 // needs no walk to find again; they take turns, one packet each. The only other thing that waits
-// are RSTs for packets that belong to no connection, and of those at most kMaxOwedResets.
+// are RSTs: for packets that belong to no connection, at most kMaxOwedResets, and for what a device
+// before this one left, at most PairTable::kSlots.
 //
 // Owns the connections; owned by main; one thread.
 #ifndef BERTH_SUPERVISOR_VSOCK_MUXER_H_
@@ -26,6 +27,7 @@
 #include "supervisor/vsock/event_loop.h"
 #include "supervisor/vsock/limits.h"
 #include "supervisor/vsock/packet.h"
+#include "supervisor/vsock/pair_table.h"
 
 namespace berth::vsock {
 
@@ -35,8 +37,9 @@ class Muxer {
   using DialHost = std::function<UniqueFd(uint32_t port)>;
 
   // `first_host_port` is where host clients' port numbers start: random, for a guest may still hold
-  // pairs of ports from a process before this one.
-  Muxer(EventLoop* loop, DialHost dial_host, uint64_t guest_cid, uint32_t first_host_port);
+  // pairs of ports from a process before this one. Those that `pairs` tells of are reset first.
+  Muxer(EventLoop* loop, PairTable* pairs, DialHost dial_host, uint64_t guest_cid,
+        uint32_t first_host_port);
   Muxer(const Muxer&) = delete;
   Muxer& operator=(const Muxer&) = delete;
 
@@ -47,7 +50,7 @@ class Muxer {
   void OnPacket(const PacketHeader& header, std::span<const iovec> payload, TimePoint now);
 
   // Whether NextPacket may have something.
-  bool HasPacket() const { return !resets_.empty() || !ready_.empty(); }
+  bool HasPacket() const { return pairs_->HasOrphan() || !resets_.empty() || !ready_.empty(); }
   // The next packet for the rx ring; its payload (header.len bytes) is then in `room`, which is not
   // empty.
   std::optional<PacketHeader> NextPacket(std::span<const iovec> room, TimePoint now);
@@ -75,6 +78,7 @@ class Muxer {
     bool guest_dialled;
     bool ready = false;
     bool mapped = false;
+    PairTable::Hold pair;  // while mapped
     Entries::iterator self;
     std::optional<Timers::iterator> timer;
   };
@@ -90,6 +94,7 @@ class Muxer {
   uint32_t PickWindow() const;
 
   EventLoop* loop_;
+  PairTable* pairs_;
   DialHost dial_host_;
   uint64_t guest_cid_;
   uint32_t next_host_port_;

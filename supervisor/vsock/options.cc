@@ -49,6 +49,9 @@ Result<Options> ParseOptions(std::span<char* const> arguments) {
     } else if (option == "--notify-fd") {
       BERTH_ASSIGN(const uint64_t fd, Number(option, value, 0, std::numeric_limits<int>::max()));
       options.notify_fd = static_cast<int>(fd);
+    } else if (option == "--pairs-fd") {
+      BERTH_ASSIGN(const uint64_t fd, Number(option, value, 0, std::numeric_limits<int>::max()));
+      options.pairs_fd = static_cast<int>(fd);
     } else {
       return Fail("options", EINVAL, "unknown option '" + std::string(option) + "'", "see --help");
     }

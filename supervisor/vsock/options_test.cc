@@ -17,13 +17,14 @@ Result<Options> Parse(std::vector<std::string> arguments) {
 }
 
 TEST(OptionsTest, TakesAllOfThem) {
-  const auto options =
-      Parse({"--vhost-socket", "/a", "--socket", "/b", "--cid", "4294967294", "--notify-fd", "5"});
+  const auto options = Parse({"--vhost-socket", "/a", "--socket", "/b", "--cid", "4294967294",
+                              "--notify-fd", "5", "--pairs-fd", "6"});
   ASSERT_TRUE(options) << options.error().Message();
   EXPECT_EQ(options->vhost_socket, "/a");
   EXPECT_EQ(options->socket, "/b");
   EXPECT_EQ(options->cid, 4294967294U);
   EXPECT_EQ(options->notify_fd, 5);
+  EXPECT_EQ(options->pairs_fd, 6);
 }
 
 TEST(OptionsTest, SaysWhatIsWrong) {

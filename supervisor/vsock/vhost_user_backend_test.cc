@@ -30,7 +30,7 @@ class VhostUserBackendTest : public ::testing::Test {
   VhostUserBackendTest()
       : loop_(EventLoop::Create().value()),
         muxer_(
-            loop_.get(), [](uint32_t) { return UniqueFd(); }, kCid, 0),
+            loop_.get(), &pairs_, [](uint32_t) { return UniqueFd(); }, kCid, 0),
         device_(&muxer_),
         driver_(true, true),
         frontend_(UniqueFd()) {
@@ -105,6 +105,7 @@ class VhostUserBackendTest : public ::testing::Test {
   void Fetch() { std::memcpy(driver_.ram().data(), ram_, FakeDriver::kRamBytes); }
 
   std::unique_ptr<EventLoop> loop_;
+  PairTable pairs_ = PairTable::Map(UniqueFd()).value();
   Muxer muxer_;
   Device device_;
   FakeDriver driver_;

@@ -73,6 +73,26 @@ TEST_P(Machine, VsockWorksAgainAfterItsDeviceIsKilled) {
   EXPECT_EQ(host.State("vm"), "Running");
 }
 
+TEST_P(Machine, ASilentSessionEndsInTheGuestWhenItsDeviceIsKilled) {
+  Host host;
+  host.Up("vm", "demo", {"--machine", GetParam()});
+  auto session = host.StartBerth({"exec", "vm", "--", "sh", "-c", "echo up; exec sleep 86400"});
+  ASSERT_TRUE(session->WaitForOutput("up", Deadline::In(30s))) << session->so_far();
+  const auto watch = [&](const std::string& condition) {
+    return host.Berth({"exec", "--timeout", "30s", "vm", "--", "sh", "-c",
+                       "until " + condition + "; do usleep 10000; done"});
+  };
+  const Outcome runs = watch("pidof sleep");
+  ASSERT_EQ(runs.code, 0) << runs;
+  ASSERT_TRUE(Kill(host, "vm", "vsock_pid"));
+  EXPECT_NE(session->Wait(Deadline::In(30s)).code, 0);
+  auto events = host.StartBerth({"events", "-f", "--json"});
+  ASSERT_TRUE(events->WaitForOutput("\"count\":1", Deadline::In(60s))) << events->so_far();
+  // Neither the program nor the agent writes: only a reset tells the guest.
+  const Outcome ended = watch("! pidof sleep");
+  EXPECT_EQ(ended.code, 0) << ended;
+}
+
 TEST_P(Machine, SessionsOutliveAPauseOfTheHypervisor) {
   Host host;
   host.Up("vm", "demo", {"--machine", GetParam()});

@@ -36,7 +36,7 @@ class Script {
       : input_(data, size),
         loop_(EventLoop::Create().value()),
         muxer_(
-            loop_.get(), [this](uint32_t port) { return Accept(port); }, kCid, 0),
+            loop_.get(), &pairs_, [this](uint32_t port) { return Accept(port); }, kCid, 0),
         device_(&muxer_),
         driver_(input_.ConsumeBool(), input_.ConsumeBool()) {}
 
@@ -194,6 +194,7 @@ class Script {
   TimePoint now_ = std::chrono::steady_clock::now();
   std::unique_ptr<EventLoop> loop_;
   std::vector<UniqueFd> clients_;
+  PairTable pairs_ = PairTable::Map(UniqueFd()).value();
   Muxer muxer_;
   Device device_;
   FakeDriver driver_;

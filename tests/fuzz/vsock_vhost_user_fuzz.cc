@@ -37,7 +37,7 @@ class Script {
       : input_(data, size),
         loop_(EventLoop::Create().value()),
         muxer_(
-            loop_.get(), [](uint32_t) { return UniqueFd(); }, 3, 0),
+            loop_.get(), &pairs_, [](uint32_t) { return UniqueFd(); }, 3, 0),
         device_(&muxer_),
         frontend_(UniqueFd()) {
     int fds[2];
@@ -130,6 +130,7 @@ class Script {
 
   FuzzedDataProvider input_;
   std::unique_ptr<EventLoop> loop_;
+  PairTable pairs_ = PairTable::Map(UniqueFd()).value();
   Muxer muxer_;
   Device device_;
   FakeFrontend frontend_;
