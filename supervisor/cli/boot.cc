@@ -9,7 +9,7 @@
 namespace berth::cli {
 namespace {
 
-std::string Render(const json& phases) {
+std::string RenderBoot(const json& phases) {
   Table table({"AT", "TOOK", "WHAT"});
   for (size_t i = 0; i < phases.size(); ++i) {
     const double ms = phases[i].value("ms", 0.0);
@@ -43,7 +43,7 @@ void AddBoot(CLI::App& app, Shared& shared) {
           boot["accelerator"] = vm->value("accelerator", "");
           fmt::print("{}\n", boot.dump(2));
         } else {
-          fmt::print("{}", Render(boot["phases"]));
+          fmt::print("{}", RenderBoot(boot["phases"]));
         }
         return 0;
       });

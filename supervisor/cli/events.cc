@@ -12,7 +12,7 @@ namespace {
 
 constexpr auto kFollow = std::chrono::seconds(30);  // per question
 
-std::string Render(const json& event) {
+std::string RenderEvent(const json& event) {
   std::string text = fmt::format("{}  {:<12} ", ClockTime(event.value("realtime_ns", int64_t{0})),
                                  event.value("vm", ""));
   if (event.contains("to")) {
@@ -47,7 +47,7 @@ int Run(const Shared& shared, Options& options) {
     }
     const json events = page->value("events", json::array());
     for (const json& event : events) {
-      fmt::print("{}\n", shared.json ? event.dump() : Render(event));
+      fmt::print("{}\n", shared.json ? event.dump() : RenderEvent(event));
     }
     std::fflush(stdout);
     const std::string next = page->value("cursor", "");

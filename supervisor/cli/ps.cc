@@ -9,7 +9,7 @@
 namespace berth::cli {
 namespace {
 
-std::string Render(const json& vms) {
+std::string RenderList(const json& vms) {
   Table table({"NAME", "STATE", "AGENT", "PID", "CPUS", "MEMORY", "SINCE", "WHY"});
   for (const json& vm : vms) {
     const std::string state =
@@ -37,7 +37,7 @@ void AddPs(CLI::App& app, Shared& shared) {
     } else if (shared.quiet) {
       for (const json& vm : *vms) fmt::print("{}\n", vm.value("name", ""));
     } else {
-      fmt::print("{}", Render(*vms));
+      fmt::print("{}", RenderList(*vms));
     }
     return 0;
   });

@@ -40,7 +40,7 @@ std::string Exit(const json& exit) {
   return text;
 }
 
-std::string Render(const json& vm) {
+std::string RenderStatus(const json& vm) {
   const json spec = vm.value("spec", json::object());
   std::string out;
   Line(out, "name", vm.value("name", ""));
@@ -101,7 +101,7 @@ void AddStatus(CLI::App& app, Shared& shared) {
     } else if (shared.quiet) {
       fmt::print("{}\n", vm->value("state", ""));
     } else {
-      fmt::print("{}", Render(*vm));
+      fmt::print("{}", RenderStatus(*vm));
       if (options->transitions) {
         fmt::print("\n{}", RenderTransitions(vm->value("transitions", json::array())));
       }

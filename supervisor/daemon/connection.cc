@@ -20,7 +20,6 @@ using asio::awaitable;
 namespace {
 
 constexpr size_t kReadBytes = 16 * 1024;
-constexpr auto kUntilNotified = std::chrono::hours(1);
 
 // The VM that a call is about, for the log: a name of anybody's making until it is checked.
 std::string NamedIn(const json& params) {
@@ -90,7 +89,7 @@ awaitable<void> Connection::ReadLoop() {
   bool watched = false;
   while (!closed_) {
     if (!MayRead()) {
-      co_await changed_.Wait(Deadline::In(kUntilNotified));
+      co_await changed_.Wait(Deadline::In(lifecycle::kUntilNotified));
       continue;
     }
     if (const size_t end = input.find('\n', searched); end != std::string::npos) {
@@ -203,7 +202,7 @@ awaitable<void> Connection::WriteLoop() {
   while (!closed_) {
     if (queue_.empty()) {
       if (input_ended_ && in_flight_ == 0) break;
-      co_await changed_.Wait(Deadline::In(kUntilNotified));
+      co_await changed_.Wait(Deadline::In(lifecycle::kUntilNotified));
       continue;
     }
     const Outgoing out = std::move(queue_.front());

@@ -14,8 +14,6 @@ using asio::awaitable;
 
 namespace {
 
-constexpr auto kUntilNotified = std::chrono::hours(1);
-
 std::function<void()> Waker(const VmPtr& vm) {
   return [weak = std::weak_ptr<Vm>(vm)] {
     if (const VmPtr alive = weak.lock()) alive->changed().NotifyAll();

@@ -15,9 +15,6 @@ using asio::awaitable;
 
 namespace {
 
-// Long enough to be none; the flows of a VM have deadlines of their own, and end in a notification.
-constexpr auto kUntilNotified = std::chrono::hours(1);
-
 std::unexpected<Fault> WrongState(const Vm& vm, std::string_view what, std::string hint = {}) {
   return Refuse(Kind::kWrongState, std::string(what), 0,
                 fmt::format("{} is {}", vm.name(), Name(vm.state())), std::move(hint));

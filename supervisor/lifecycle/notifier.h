@@ -11,12 +11,17 @@
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
+#include <chrono>
 #include <list>
 #include <memory>
 
 #include "protocol/base/clock.h"
 
 namespace berth::lifecycle {
+
+// Long enough to be none: for waits that only NotifyAll ends. The flows of a VM have deadlines of
+// their own, and end in a notification.
+inline constexpr auto kUntilNotified = std::chrono::hours(1);
 
 class Notifier {
  public:

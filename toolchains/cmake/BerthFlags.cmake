@@ -6,6 +6,7 @@ include_guard(GLOBAL)
 set(BERTH_SIDE host CACHE STRING "host or guest; the musl toolchain file says guest")
 set(BERTH_SANITIZE "" CACHE STRING "Sanitizers as -fsanitize takes them; host side only")
 option(BERTH_FUZZ "Build libFuzzer targets" OFF)
+option(BERTH_UNITY "Compile the sources of a library several at once: half the time of a full build" ON)
 option(BERTH_CCACHE "Use ccache where it is installed" ON)
 
 set(CMAKE_CXX_STANDARD 23)
@@ -52,6 +53,7 @@ if(BERTH_FUZZ)
   add_custom_target(fuzzers)
 endif()
 add_custom_target(unit_tests)
+add_custom_target(system_tests)  # what end-to-end tests and benchmarks run
 
 find_package(Threads REQUIRED)
 find_package(Boost 1.81 REQUIRED)
