@@ -13,7 +13,6 @@
 #include <boost/asio/use_awaitable.hpp>
 
 #include "agent/exec_request.h"
-#include "agent/exec_session.h"
 #include "protocol/base/clock.h"
 #include "protocol/wire/handshake.h"
 
@@ -252,9 +251,16 @@ asio::awaitable<Result<>> Agent::ServeExec(std::unique_ptr<wire::Channel> channe
   }
   // A program that cannot be started is the host's to report, not the guest's to log.
   if (!child) co_return co_await WriteFailure(*channel, greeting, child.error());
-  const auto session =
-      std::make_shared<ExecSession>(std::move(channel), std::move(*child), request, pool_);
-  co_await session->Run(std::move(greeting));
+  const auto session = sessions_.insert(
+      sessions_.end(),
+      std::make_shared<ExecSession>(std::move(channel), std::move(*child), request, pool_));
+  try {
+    co_await (*session)->Run(std::move(greeting));
+  } catch (...) {
+    sessions_.erase(session);
+    throw;
+  }
+  sessions_.erase(session);
   co_return Result<>{};
 }
 

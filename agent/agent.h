@@ -11,6 +11,7 @@
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>
+#include <list>
 #include <memory>
 #include <string>
 
@@ -18,6 +19,7 @@
 #include "agent/control_link.h"
 #include "agent/event.h"
 #include "agent/exec_child.h"
+#include "agent/exec_session.h"
 #include "agent/ready.h"
 #include "protocol/base/log.h"
 #include "protocol/base/result.h"
@@ -71,7 +73,8 @@ class Agent {
   v1::Hello hello_;
   ExecDefaults defaults_;
   BufferPool pool_;
-  Event freed_;  // a connection ended while the agent was full
+  std::list<std::shared_ptr<ExecSession>> sessions_;  // after the pool, whose buffers they hold
+  Event freed_;                                       // a connection ended while the agent was full
   LogLimiter complaints_;
   int connections_ = 0;
   bool shutting_down_ = false;

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Buffers for output on its way from a program to the host. A session holds one only while bytes
-// are on the way, so idle sessions cost none and a reader that never reads costs exactly one. The
-// pool belongs to the agent and outlives its sessions; one thread.
+// Buffers for what is on its way between a program and the host. A session holds them only while
+// bytes are on the way, so idle sessions cost none: one for output, also where the host never
+// reads, and for stdin as many as its window fills. The pool belongs to the agent and outlives its
+// sessions; one thread.
 #ifndef BERTH_AGENT_BUFFER_POOL_H_
 #define BERTH_AGENT_BUFFER_POOL_H_
 
@@ -18,13 +19,15 @@ namespace berth::agent {
 
 class BufferPool {
  public:
-  static constexpr size_t kPayloadBytes = 64 * 1024;
-  static constexpr size_t kBufferBytes = wire::kFrameHeaderBytes + kPayloadBytes;
+  // One vsock packet. Linux 6.1 takes a packet's memory in powers of two, its own bookkeeping
+  // included, and zeroes it: for 64 KiB of data that is 128.
+  static constexpr size_t kBufferBytes = 60 * 1024;
+  static constexpr size_t kPayloadBytes = kBufferBytes - wire::kFrameHeaderBytes;
   static_assert(kPayloadBytes <= wire::kMaxDataBytes);
   // Kept for reuse; more are freed when they come back.
-  static constexpr size_t kMaxIdle = 2;
+  static constexpr size_t kMaxIdle = 4;
 
-  // Room for a frame header and kPayloadBytes; goes back to the pool by itself.
+  // kBufferBytes, a frame header and payload; goes back to the pool by itself.
   class Buffer {
    public:
     Buffer() = default;

@@ -31,18 +31,30 @@ Result<> MakePipe(UniqueFd& read_end, UniqueFd& write_end) {
   return {};
 }
 
+// Of one end alone: programs expect theirs to block.
+Result<> DoNotBlock(const UniqueFd& fd) {
+  if (fcntl(fd.get(), F_SETFL, O_NONBLOCK) != 0) return ErrnoError("pipe");
+  return {};
+}
+
 Result<> OpenStreams(const v1::ExecStart& request, uid_t owner, ExecChild& ours,
                      ChildEnds& theirs) {
   if (!request.tty()) {
-    if (request.stdin_open()) BERTH_TRY(MakePipe(theirs.input, ours.input));
+    if (request.stdin_open()) {
+      BERTH_TRY(MakePipe(theirs.input, ours.input));
+      BERTH_TRY(DoNotBlock(ours.input));
+    }
     BERTH_TRY(MakePipe(ours.output, theirs.output));
-    return MakePipe(ours.error, theirs.error);
+    BERTH_TRY(DoNotBlock(ours.output));
+    BERTH_TRY(MakePipe(ours.error, theirs.error));
+    return DoNotBlock(ours.error);
   }
   BERTH_ASSIGN(Pty pty, OpenPty(request.rows(), request.columns(), owner));
   // Two descriptors, for reading and writing are watched apart.
   ours.input.Reset(fcntl(pty.master.get(), F_DUPFD_CLOEXEC, 0));
   if (!ours.input) return ErrnoError("pty");
   ours.output = std::move(pty.master);
+  BERTH_TRY(DoNotBlock(ours.output));  // both: they share it
   theirs.input = std::move(pty.slave);
   return {};
 }
@@ -125,6 +137,7 @@ Result<ExecChild> StartExec(const v1::ExecStart& request, const ExecDefaults& de
   // A session does not outlive the agent: nobody could tell the host how it ended.
   plan.parent_death_signal = SIGKILL;
   plan.changed_signals = uint64_t{1} << (SIGPIPE - 1);
+  plan.reset_scheduling = true;
 
   auto spawned = Spawn(plan);
   if (!spawned && spawned.error().step == Step("chdir") && request.cwd().empty()) {

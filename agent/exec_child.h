@@ -22,6 +22,7 @@ struct ExecDefaults {
 struct ExecChild {
   Spawned process;  // leader of a session and process group of its own
   bool tty = false;
+  // Ours do not block.
   UniqueFd input;   // write end of stdin; with a terminal its master; absent where stdin is closed
   UniqueFd output;  // read end of stdout; with a terminal another descriptor of its master
   UniqueFd error;   // read end of stderr; absent with a terminal

@@ -54,25 +54,14 @@ ExecSession::ExecSession(std::unique_ptr<wire::Channel> channel, ExecChild child
       from_host_{.ready = channel_->HasUnreadBytes()},
       pid_(child.process.pid),
       tty_(child.tty),
-      stdin_queue_(child.input.get(), child.tty),
-      child_(channel_->executor(), child.process.pidfd.Release()),
-      stdin_(channel_->executor()),
-      stdout_(channel_->executor()),
-      stderr_(channel_->executor()),
+      stdin_queue_(child.input.get(), child.tty, pool),
+      child_(channel_->executor(), std::move(child.process.pidfd)),
+      stdin_(channel_->executor(), std::move(child.input)),
+      stdout_(wire::Stream::kStdout, channel_->executor(), std::move(child.output)),
+      stderr_(wire::Stream::kStderr, channel_->executor(), std::move(child.error)),
       timeout_(request.timeout_ms()),
       kill_grace_(KillGrace(request)),
-      started_ns_(MonotonicNs()) {
-  stdout_.stream = wire::Stream::kStdout;
-  stderr_.stream = wire::Stream::kStderr;
-  const auto adopt = [](Descriptor& descriptor, UniqueFd& fd) {
-    if (!fd) return;
-    descriptor.assign(fd.Release());
-    descriptor.non_blocking(true);
-  };
-  adopt(stdin_, child.input);
-  adopt(stdout_.fd, child.output);
-  adopt(stderr_.fd, child.error);
-}
+      started_ns_(MonotonicNs()) {}
 
 ExecSession::~ExecSession() {
   if (reaped_) return;
@@ -83,12 +72,12 @@ ExecSession::~ExecSession() {
 }
 
 asio::awaitable<void> ExecSession::Run(std::string greeting) {
-  const auto self = shared_from_this();
   outbox_.Push(greeting);
   v1::Envelope started;
   started.mutable_exec_started()->set_pid(static_cast<uint32_t>(pid_));
   outbox_.Push(started);
   if (timeout_ > 0ms) StartTimer(timeout_);
+  Glance();
   for (;;) {
     const bool more = Round();
     if (phase_ == Phase::kDone) break;
@@ -102,17 +91,44 @@ asio::awaitable<void> ExecSession::Run(std::string greeting) {
   Close();
 }
 
+ExecSession::Descriptor& ExecSession::LazyDescriptor::Watched() {
+  if (fd_) watched_.assign(fd_.Release());
+  return watched_;
+}
+
+void ExecSession::LazyDescriptor::Close() {
+  number_ = -1;
+  fd_.Reset();
+  boost::system::error_code ignored;
+  watched_.close(ignored);
+}
+
+// One system call instead of a registration for each descriptor, where the program is short.
+void ExecSession::Glance() {
+  pollfd states[] = {
+      {child_.get(), POLLIN, 0}, {stdout_.fd.get(), POLLIN, 0}, {stderr_.fd.get(), POLLIN, 0}};
+  if (poll(states, std::size(states), 0) <= 0) return;
+  child_watch_.ready = states[0].revents != 0;
+  stdout_.watch.ready = states[1].revents != 0;
+  stderr_.watch.ready = states[2].revents != 0;
+}
+
+void ExecSession::Arm(LazyDescriptor& fd, Descriptor::wait_type type, Watch& watch) {
+  if (!watch.ready && !watch.pending) Arm(fd.Watched(), type, watch);
+}
+
 template <typename Object, typename Type>
 void ExecSession::Arm(Object& object, Type type, Watch& watch) {
   if (watch.ready || watch.pending) return;
   watch.pending = true;
-  object.async_wait(type,
-                    [self = shared_from_this(), &watch](const boost::system::error_code& code) {
-                      watch.pending = false;
-                      if (code == asio::error::operation_aborted) return;
-                      watch.ready = true;
-                      self->wake_.Notify();
-                    });
+  object.async_wait(type, [weak = weak_from_this(), &watch](const boost::system::error_code& code) {
+    const auto self = weak.lock();
+    if (!self) return;
+    watch.pending = false;
+    if (code == asio::error::operation_aborted) return;
+    watch.ready = true;
+    self->wake_.Notify();
+  });
 }
 
 void ExecSession::ArmAll() {
@@ -200,7 +216,7 @@ Result<> ExecSession::HandleMessage(std::span<const std::byte> payload) {
     }
     // A size that the terminal cannot have any more, for it is gone, is nobody's error.
     if (tty_ && stdout_.fd.is_open()) {
-      [[maybe_unused]] const auto resized = ResizePty(stdout_.fd.native_handle(), rows, columns);
+      [[maybe_unused]] const auto resized = ResizePty(stdout_.fd.get(), rows, columns);
     }
     return {};
   }
@@ -223,18 +239,17 @@ void ExecSession::HostIsGone() {
     return;
   }
   phase_ = Phase::kHangup;
-  if (tty_ && stdout_.fd.is_open()) foreground_ = ForegroundGroup(stdout_.fd.native_handle());
+  if (tty_ && stdout_.fd.is_open()) foreground_ = ForegroundGroup(stdout_.fd.get());
   SignalAll(SIGHUP);
   SignalAll(SIGCONT);  // what is stopped could not heed it
-  boost::system::error_code ignored;
-  for (Descriptor* each : {&stdin_, &stdout_.fd, &stderr_.fd}) each->close(ignored);
+  for (LazyDescriptor* each : {&stdin_, &stdout_.fd, &stderr_.fd}) each->Close();
   StartTimer(kill_grace_);
 }
 
 void ExecSession::AfterStdin() {
   if (phase_ != Phase::kRunning || !stdin_.is_open()) return;
   if (stdin_queue_.TakeClosedByProgram()) outbox_.PushEnd(wire::Stream::kStdin);
-  if (stdin_queue_.finished()) stdin_.close();
+  if (stdin_queue_.finished()) stdin_.Close();
 }
 
 // Only into an empty outbox: a host that sends and does not read gets no further credit.
@@ -276,7 +291,7 @@ bool ExecSession::ReadOutput(Output& output) {
     if (bytes >= kOutputBytesPerRound) return true;
     BufferPool::Buffer buffer = pool_.Take();
     const auto room = buffer.bytes().subspan(wire::kFrameHeaderBytes);
-    const ssize_t n = read(output.fd.native_handle(), room.data(), room.size());
+    const ssize_t n = read(output.fd.get(), room.data(), room.size());
     if (n > 0) {
       const auto taken = static_cast<size_t>(n);
       bytes += taken;
@@ -302,13 +317,13 @@ bool ExecSession::ReadOutput(Output& output) {
 bool ExecSession::MayStillDrain(Output& output) {
   if (drain_expired_) return false;
   if (tty_ || output.left_at_exit > 0 || timed_out_) return true;
-  pollfd state{.fd = output.fd.native_handle(), .events = POLLIN, .revents = 0};
+  pollfd state{.fd = output.fd.get(), .events = POLLIN, .revents = 0};
   return poll(&state, 1, 0) == 1 && (state.revents & POLLHUP) != 0;
 }
 
 void ExecSession::FinishOutput(Output& output, bool held) {
   output.held = held;
-  output.fd.close();
+  output.fd.Close();
   outbox_.PushEnd(output.stream);
 }
 
@@ -339,7 +354,7 @@ void ExecSession::Reap() {
   for (Output* output : {&stdout_, &stderr_}) {
     if (!output->fd.is_open()) continue;
     int bytes = 0;
-    if (ioctl(output->fd.native_handle(), FIONREAD, &bytes) == 0 && bytes > 0) {
+    if (ioctl(output->fd.get(), FIONREAD, &bytes) == 0 && bytes > 0) {
       output->left_at_exit = static_cast<size_t>(bytes);
     }
     output->watch.ready = true;
@@ -370,8 +385,7 @@ void ExecSession::SendExited() {
 void ExecSession::Close() {
   ++timer_epoch_;
   timer_.cancel();
-  boost::system::error_code ignored;
-  for (Descriptor* each : {&child_, &stdin_, &stdout_.fd, &stderr_.fd}) each->close(ignored);
+  for (LazyDescriptor* each : {&child_, &stdin_, &stdout_.fd, &stderr_.fd}) each->Close();
   channel_->Close();
 }
 
@@ -380,8 +394,9 @@ void ExecSession::Close() {
 void ExecSession::StartTimer(std::chrono::nanoseconds from_now) {
   const uint64_t epoch = ++timer_epoch_;
   timer_.expires_after(from_now);
-  timer_.async_wait([self = shared_from_this(), epoch](const boost::system::error_code& code) {
-    if (code || epoch != self->timer_epoch_) return;
+  timer_.async_wait([weak = weak_from_this(), epoch](const boost::system::error_code& code) {
+    const auto self = weak.lock();
+    if (!self || code || epoch != self->timer_epoch_) return;
     self->OnTimer();
     self->wake_.Notify();
   });
@@ -421,7 +436,7 @@ void ExecSession::SignalForeground(int signal) {
   if (reaped_) return;
   pid_t group = pid_;
   if (tty_ && stdout_.fd.is_open()) {
-    const pid_t foreground = ForegroundGroup(stdout_.fd.native_handle());
+    const pid_t foreground = ForegroundGroup(stdout_.fd.get());
     if (foreground > 0) group = foreground;
   }
   kill(-group, signal);
@@ -431,7 +446,7 @@ void ExecSession::SignalAll(int signal) {
   if (reaped_) return;
   kill(-pid_, signal);
   pid_t foreground = foreground_;
-  if (tty_ && stdout_.fd.is_open()) foreground = ForegroundGroup(stdout_.fd.native_handle());
+  if (tty_ && stdout_.fd.is_open()) foreground = ForegroundGroup(stdout_.fd.get());
   // Still a group of this session: its number may have gone to another since.
   if (foreground > 0 && foreground != pid_ && getsid(foreground) == pid_) {
     kill(-foreground, signal);

@@ -5,14 +5,16 @@
 // It goes in rounds. A round does all that can be done now, with system calls that never wait: take
 // frames from the host, feed stdin, read stdout and stderr, send, look at the child. Then it waits
 // for whatever was missing. So one slow end (a host that does not read, a program that does not
-// read) stops what depends on it and nothing else.
+// read) stops what depends on it and nothing else. A program that has ended before the first round
+// is never waited for: its whole session is one packet.
 //
 // The end, in order: the program ends (its pidfd is readable); what it left in its pipes is
 // drained; ExecExited is sent behind it; the connection closes. A background process that still
 // holds stdout does not hold the session: what it writes later is not drained. If the host goes
 // away first, the session's processes get SIGHUP, and SIGKILL after a grace.
 //
-// Owned by its coroutine and by the handlers that are pending; runs on the agent's one thread.
+// Owned by the agent; not by its own coroutine, which it owns by way of `wake_`. Runs on the
+// agent's one thread.
 #ifndef BERTH_AGENT_EXEC_SESSION_H_
 #define BERTH_AGENT_EXEC_SESSION_H_
 
@@ -44,11 +46,27 @@ class ExecSession : public std::enable_shared_from_this<ExecSession> {
   ~ExecSession();
 
   // Until everything is sent or the host is gone, and the child is reaped. `greeting` are frames
-  // that go out in front of ExecStarted.
+  // that go out in front of ExecStarted. The session outlives it.
   boost::asio::awaitable<void> Run(std::string greeting);
 
  private:
   using Descriptor = boost::asio::posix::stream_descriptor;
+
+  // A descriptor that epoll learns of only when there is something to wait for.
+  class LazyDescriptor {
+   public:
+    LazyDescriptor(const boost::asio::any_io_executor& executor, UniqueFd fd)
+        : number_(fd.get()), fd_(std::move(fd)), watched_(executor) {}
+    bool is_open() const { return number_ >= 0; }
+    int get() const { return number_; }
+    Descriptor& Watched();
+    void Close();
+
+   private:
+    int number_;   // -1: closed
+    UniqueFd fd_;  // until it is watched
+    Descriptor watched_;
+  };
 
   // What is known about one direction of a descriptor.
   struct Watch {
@@ -58,11 +76,12 @@ class ExecSession : public std::enable_shared_from_this<ExecSession> {
 
   struct Output {
     wire::Stream stream{};
-    Descriptor fd;
+    LazyDescriptor fd;
     Watch watch;
     size_t left_at_exit = 0;  // bytes in the pipe when the program ended, less those drained since
     bool held = false;        // something else still had it open when the session ended
-    explicit Output(const boost::asio::any_io_executor& executor) : fd(executor) {}
+    Output(wire::Stream its_stream, const boost::asio::any_io_executor& executor, UniqueFd its_fd)
+        : stream(its_stream), fd(executor, std::move(its_fd)) {}
   };
 
   enum class Phase {
@@ -73,8 +92,10 @@ class ExecSession : public std::enable_shared_from_this<ExecSession> {
     kDone,
   };
 
+  void Glance();
   template <typename Object, typename Type>
   void Arm(Object& object, Type type, Watch& watch);
+  void Arm(LazyDescriptor& fd, Descriptor::wait_type type, Watch& watch);
   void ArmAll();
 
   // Each returns true where it stopped although it could go on, to let others have their turn.
@@ -113,9 +134,9 @@ class ExecSession : public std::enable_shared_from_this<ExecSession> {
   pid_t pid_;
   bool tty_;
   StdinQueue stdin_queue_;
-  Descriptor child_;  // pidfd
+  LazyDescriptor child_;  // pidfd
   Watch child_watch_;
-  Descriptor stdin_;
+  LazyDescriptor stdin_;
   Watch stdin_watch_;
   Output stdout_;
   Output stderr_;

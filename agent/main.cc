@@ -2,6 +2,8 @@
 //
 // berth-agent: started by PID 1 with its listener as descriptor 3 and its control socket as 4.
 #include <fcntl.h>
+#include <sched.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <boost/asio/io_context.hpp>
@@ -27,6 +29,11 @@ int main(int argc, char** argv) {
       return 2;
     }
   }
+  // A program that wakes the agent goes on instead of making room for it: one that is about to end
+  // then ends first, and the agent sees all of that at once.
+  // (musl's wrapper refuses.)
+  const sched_param no_priority{};
+  syscall(SYS_sched_setscheduler, 0, SCHED_BATCH, &no_priority);
   // One thread runs it, so Asio needs no locks.
   boost::asio::io_context context(BOOST_ASIO_CONCURRENCY_HINT_UNSAFE);
   berth::agent::Agent agent(context, {.listener = berth::UniqueFd(berth::kAgentListenerFd),

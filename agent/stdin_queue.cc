@@ -3,6 +3,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <utility>
 
@@ -13,8 +14,6 @@ namespace {
 
 // A credit costs a packet and wakes the host: half a window at a time keeps it sending.
 constexpr size_t kCreditBytes = wire::kStdinWindowBytes / 2;
-// An empty queue above this gives its memory back.
-constexpr size_t kKeepBytes = 16 * 1024;
 
 }  // namespace
 
@@ -24,38 +23,40 @@ Result<> StdinQueue::Take(std::span<const std::byte> bytes) {
   window_ -= bytes.size();
   if (!open_) return {};  // dropped, and not granted anew: the host was told
   size_t written = 0;
-  if (queued() == 0 && !pipe_full_) written = WriteSome(bytes);
-  if (open_ && written < bytes.size()) {
-    const auto rest = bytes.subspan(written);
-    queue_.append(reinterpret_cast<const char*>(rest.data()), rest.size());
-  }
+  if (chunks_.empty() && !pipe_full_) written = WriteSome(bytes);
+  if (open_) Queue(bytes.subspan(written));
   return {};
+}
+
+void StdinQueue::Queue(std::span<const std::byte> bytes) {
+  while (!bytes.empty()) {
+    if (chunks_.empty() || chunks_.back().end == BufferPool::kBufferBytes) {
+      chunks_.push_back({.buffer = pool_.Take()});
+    }
+    Chunk& last = chunks_.back();
+    const size_t taken = std::min(bytes.size(), BufferPool::kBufferBytes - last.end);
+    std::ranges::copy(bytes.first(taken), last.buffer.bytes().subspan(last.end).begin());
+    last.end += taken;
+    bytes = bytes.subspan(taken);
+  }
 }
 
 Result<> StdinQueue::TakeEnd() {
   if (ended_) return Fail("stdin", EPROTO, "a second end of stdin");
   ended_ = true;
-  if (tty_ && open_ && queued() == 0) SendTerminalEnd();
+  if (tty_ && open_ && chunks_.empty()) SendTerminalEnd();
   return {};
 }
 
 void StdinQueue::Feed() {
   pipe_full_ = false;
-  while (open_ && !pipe_full_ && queued() > 0) {
-    queue_begin_ += WriteSome(std::as_bytes(std::span(queue_)).subspan(queue_begin_));
+  while (open_ && !pipe_full_ && !chunks_.empty()) {
+    Chunk& first = chunks_.front();
+    first.begin += WriteSome(first.buffer.bytes().subspan(first.begin, first.end - first.begin));
+    if (first.begin == first.end) chunks_.erase(chunks_.begin());
   }
-  if (queued() > 0 && open_) {
-    // Moved only when at least as much was taken as is left, so that it costs a bounded share.
-    if (queue_begin_ > queue_.size() / 2) {
-      queue_.erase(0, queue_begin_);
-      queue_begin_ = 0;
-    }
-    return;
-  }
-  queue_begin_ = 0;
-  queue_.clear();
-  if (queue_.capacity() > kKeepBytes) queue_ = std::string();
-  if (tty_ && ended_ && open_) SendTerminalEnd();
+  if (!open_) chunks_.clear();
+  if (tty_ && ended_ && open_ && chunks_.empty()) SendTerminalEnd();
 }
 
 size_t StdinQueue::WriteSome(std::span<const std::byte> bytes) {

@@ -24,7 +24,7 @@ class StdinQueueTest : public ::testing::Test {
     ours_.Reset(ends[1]);
     // A page: small enough to be full soon.
     EXPECT_GT(fcntl(ours_.get(), F_SETPIPE_SZ, 4096), 0);
-    queue_.emplace(ours_.get(), false);
+    queue_.emplace(ours_.get(), false, pool_);
   }
   Result<> Take(size_t bytes, char fill = 'x') {
     const std::string text(bytes, fill);
@@ -41,6 +41,7 @@ class StdinQueueTest : public ::testing::Test {
 
   UniqueFd program_;
   UniqueFd ours_;
+  BufferPool pool_;
   std::optional<StdinQueue> queue_;
 };
 
@@ -107,7 +108,7 @@ TEST_F(StdinQueueTest, AProgramThatClosedItsStdinIsToldOnce) {
 }
 
 TEST_F(StdinQueueTest, ASessionWithoutStdinTakesNone) {
-  StdinQueue none(-1, false);
+  StdinQueue none(-1, false, pool_);
   EXPECT_TRUE(none.finished());
   EXPECT_FALSE(none.Take(std::as_bytes(std::span("x", 1))));
 }

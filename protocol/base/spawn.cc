@@ -42,6 +42,7 @@ constexpr Step kUid = "uid";
 constexpr Step kChdir = "chdir";
 constexpr Step kParentDeathSignal = "parent-death-signal";
 constexpr Step kNoNewPrivs = "no-new-privs";
+constexpr Step kScheduling = "scheduling";
 constexpr Step kExec = "exec";
 
 // The caller's handlers must not run in the child, which shares the caller's memory; ignored
@@ -150,6 +151,12 @@ const Step* RunChild(const SpawnPlan& plan, pid_t parent) {
   if (plan.parent_death_signal != 0) {
     if (prctl(PR_SET_PDEATHSIG, plan.parent_death_signal) != 0) return &kParentDeathSignal;
     if (getppid() != parent) return &kParentDeathSignal;
+  }
+  // SCHED_RESET_ON_FORK would spare the call, but heeds real-time policies only. musl's wrapper
+  // refuses.
+  const sched_param no_priority{};
+  if (plan.reset_scheduling && syscall(SYS_sched_setscheduler, 0, SCHED_OTHER, &no_priority) != 0) {
+    return &kScheduling;
   }
   if (plan.no_new_privs && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) return &kNoNewPrivs;
   ExecSearching(plan);

@@ -61,6 +61,9 @@ struct SpawnPlan {
   // them back. One system call each, which a caller that starts many programs and knows its own
   // dispositions can save. Under CLONE_VM a caller's handler must never be left out.
   uint64_t changed_signals = ~uint64_t{0};
+  // The caller runs under another scheduling policy than SCHED_OTHER, which the child does not
+  // share.
+  bool reset_scheduling = false;
 };
 
 struct Spawned {
@@ -70,8 +73,8 @@ struct Spawned {
 
 // Starts the program and returns once it has been exec'd. On failure no child remains, and
 // Error::step is one of: clone, cgroup, session, controlling-tty, fds, rlimit, groups, gid, uid,
-// chdir, parent-death-signal, no-new-privs, exec. The child starts with an empty signal mask,
-// default dispositions and umask 022.
+// chdir, parent-death-signal, no-new-privs, scheduling, exec. The child starts with an empty signal
+// mask, default dispositions and umask 022.
 Result<Spawned> Spawn(const SpawnPlan& plan);
 
 }  // namespace berth

@@ -88,6 +88,12 @@ TEST_F(Exec, EnvironmentDirectoryAndUserAreTheSessions) {
   EXPECT_EQ(outcome.out, "hello there\n/tmp\n65534\n65534\n");
 }
 
+TEST_F(Exec, ProgramsDoNotInheritTheAgentsScheduling) {
+  // Field 41 of proc_pid_stat(5): the agent's is SCHED_BATCH, 3.
+  const Outcome outcome = Shell("cut -d ' ' -f 41 /proc/$(pidof berth-agent)/stat /proc/self/stat");
+  EXPECT_EQ(outcome.out, "3\n0\n") << outcome;
+}
+
 TEST_F(Exec, AnUnknownUserIsAnErrorThatNamesIt) {
   const Outcome outcome = Shell("true", {"-u", "nosuchuser"});
   EXPECT_EQ(outcome.code, 125) << outcome;
