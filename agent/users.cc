@@ -145,9 +145,14 @@ Result<Account> ResolveAccount(const AccountRequest& request, std::string_view p
     AddGroup(account.groups, gid);
   }
   if (request.groups.empty() && row) {
-    while (!group.empty()) {
-      const auto each = ParseGroup(Cut(group, '\n'));
+    // Only lines that hold the name at all are worth parsing.
+    size_t at = 0;
+    while ((at = group.find(row->name, at)) != std::string_view::npos) {
+      const size_t begin = group.rfind('\n', at) + 1;  // 0 on the first line
+      const size_t end = std::min(group.find('\n', at), group.size());
+      const auto each = ParseGroup(group.substr(begin, end - begin));
       if (each && HasMember(each->members, row->name)) AddGroup(account.groups, each->gid);
+      at = end;
     }
   }
   return account;

@@ -14,5 +14,7 @@ find_program(BERTH_PROTOC protoc REQUIRED NO_CMAKE_FIND_ROOT_PATH)
 add_library(berth_protobuf INTERFACE)
 target_link_libraries(berth_protobuf INTERFACE protobuf-lite)
 add_library(berth_boost INTERFACE)
-target_compile_definitions(berth_boost INTERFACE BOOST_ASIO_NO_DEPRECATED)
+target_compile_definitions(berth_boost INTERFACE BOOST_ASIO_NO_DEPRECATED
+  # Handlers and coroutine frames that the agent keeps for the next session instead of giving them back to malloc.
+  BOOST_ASIO_RECYCLING_ALLOCATOR_CACHE_SIZE=8)
 add_library(berth_tomlpp INTERFACE)
