@@ -122,6 +122,22 @@ Result<> CheckKernel(const std::string& path) {
               "name the kernel itself (vmlinuz-*), not an archive or a link to one");
 }
 
+Result<Image> ParseImage(std::string_view text, const std::string& dir) {
+  const std::string path = dir + "/image.json";
+  const auto document = ParseBounded(text, {.max_bytes = kMaxImageJsonBytes});
+  if (!document || !document->is_object()) {
+    return Fail("image", EINVAL,
+                path + ": " + (document ? "not a JSON object" : document.error().detail),
+                kImageHint);
+  }
+  Image image;
+  image.dir = dir;
+  if (const FieldMistakes mistakes = ReadDocument(*document, image); !mistakes.empty()) {
+    return Fail("image", EINVAL, path + ": " + Join(mistakes), kImageHint);
+  }
+  return image;
+}
+
 Result<Image> LoadImage(const std::string& dir) {
   const UniqueFd dir_fd(open(dir.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
   if (!dir_fd) return ErrnoError("image", dir, kImageHint);
@@ -133,17 +149,7 @@ Result<Image> LoadImage(const std::string& dir) {
                                               : text.error().detail,
                 kImageHint);
   }
-  const auto document = ParseBounded(*text, {.max_bytes = kMaxImageJsonBytes});
-  if (!document || !document->is_object()) {
-    return Fail("image", EINVAL,
-                path + ": " + (document ? "not a JSON object" : document.error().detail),
-                kImageHint);
-  }
-  Image image;
-  image.dir = dir;
-  if (const FieldMistakes mistakes = ReadDocument(*document, image); !mistakes.empty()) {
-    return Fail("image", EINVAL, path + ": " + Join(mistakes), kImageHint);
-  }
+  BERTH_ASSIGN(Image image, ParseImage(*text, dir));
   BERTH_ASSIGN(image.kernel, FileInside(dir_fd.get(), dir, image.kernel));
   BERTH_TRY(CheckKernel(image.kernel));
   if (!image.initrd.empty()) {

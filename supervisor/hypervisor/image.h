@@ -41,6 +41,9 @@ struct BootFiles {
   std::vector<DiskSpec> disks;
 };
 
+// What an image.json says, names as they stand there; `dir` is where it lies. Error::step "image".
+Result<Image> ParseImage(std::string_view text, const std::string& dir);
+
 // Reads image.json and checks that every file it names is there, is a regular file, and that the
 // kernel is one. Error::step: "image" (no such directory, no image.json, not what it should be),
 // "image-file" (a file it names), "kernel".
