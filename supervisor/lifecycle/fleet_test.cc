@@ -124,8 +124,9 @@ TEST_F(FleetTest, AVmGoesUpAndDownThroughItsStates) {
   EXPECT_TRUE(Call(fleet_.Start("vm", "test")));
   EXPECT_EQ(StateOf(), State::kRunning);
   EXPECT_FALSE(TheVm().timeline.empty());
-  EXPECT_TRUE(Call(fleet_.Stop("vm", {}, "test")));
+  EXPECT_TRUE(Call(fleet_.Stop("vm", {}, "asked by a test")));
   EXPECT_EQ(StateOf(), State::kStopped);
+  EXPECT_EQ(TheVm().ring().back().why, "asked by a test: the guest switched itself off");
   EXPECT_THAT(Path(), ElementsAre("Provisioning", "Configured", "Starting", "Running", "Stopping",
                                   "Stopped"));
   EXPECT_TRUE(Call(fleet_.Remove("vm", false, "test")));
@@ -310,6 +311,7 @@ TEST_F(FleetTest, AGuestThatPowersItselfOffIsStopped) {
   Instance()->Exit(shim::ExitReason::kGuestShutdown);
   Poll();
   EXPECT_EQ(StateOf(), State::kStopped);
+  EXPECT_EQ(TheVm().ring().back().why, "the guest switched itself off") << "nobody asked";
   EXPECT_THAT(Path(), testing::Contains("Stopping"));
   EXPECT_TRUE(Call(fleet_.Start("vm", "test"))) << "and can start again";
 }

@@ -79,7 +79,8 @@ awaitable<void> RunStop(VmPtr vm) {
     const Fault left = ToFault(Kind::kFailed, down.error());
     co_await Settle(vm, Event::kTeardownFailed, Failed{left, exit, instance}, left.Message());
   } else if (killed || ending.clean) {
-    const std::string how = killed ? "killed" : ending.how.detail;
+    // Both: that a guest switched itself off is another matter where nobody had asked it to.
+    const std::string how = vm->stop_request->why + ": " + (killed ? "killed" : ending.how.detail);
     co_await Settle(vm, Event::kEnded, Stopped{how, exit}, how);
   } else {
     co_await Settle(vm, Event::kCrashed, Failed{ending.how, exit, nullptr}, ending.how.Message());
