@@ -14,8 +14,8 @@ namespace berth::agent {
 
 namespace asio = boost::asio;
 
-ControlLink::ControlLink(asio::any_io_executor executor, UniqueFd socket)
-    : socket_(std::move(executor), socket.Release()) {}
+ControlLink::ControlLink(const asio::any_io_executor& executor, UniqueFd socket)
+    : socket_(executor, socket.Release()) {}
 
 std::optional<ControlPacket> ControlLink::TryRead() {
   for (;;) {

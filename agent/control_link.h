@@ -29,7 +29,7 @@ struct BootRecord {
 
 class ControlLink {
  public:
-  ControlLink(boost::asio::any_io_executor executor, UniqueFd socket);
+  ControlLink(const boost::asio::any_io_executor& executor, UniqueFd socket);
 
   // The boot phases that PID 1 sent. What came until the deadline where their end does not come: a
   // timeline with a gap is no reason not to be ready.

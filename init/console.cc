@@ -15,7 +15,8 @@
 #include "protocol/base/log.h"
 #include "protocol/base/unique_fd.h"
 
-extern "C" const char __ehdr_start;  // the linker's: where the executable was loaded
+// The linker's: where the executable was loaded.
+extern "C" const char __ehdr_start;  // NOLINT(bugprone-reserved-identifier)
 
 namespace berth::init {
 namespace {

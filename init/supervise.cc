@@ -97,10 +97,13 @@ void Supervisor::Run() {
         case kOther:
           other_.Reset();
           break;
-        case kTimer:
+        case kTimer: {
           uint64_t expirations;
           [[maybe_unused]] const ssize_t taken =
               read(timer_.get(), &expirations, sizeof(expirations));
+          break;
+        }
+        default:
           break;
       }
     }

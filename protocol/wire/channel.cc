@@ -13,13 +13,13 @@ namespace berth::wire {
 
 namespace asio = boost::asio;
 
-Result<Socket> AdoptSocket(asio::any_io_executor executor, UniqueFd fd) {
+Result<Socket> AdoptSocket(const asio::any_io_executor& executor, UniqueFd fd) {
   int family = 0;
   socklen_t length = sizeof(family);
   if (getsockopt(fd.get(), SOL_SOCKET, SO_DOMAIN, &family, &length) != 0) {
     return ErrnoError("adopt-socket");
   }
-  Socket socket(std::move(executor));
+  Socket socket(executor);
   boost::system::error_code code;
   socket.assign(asio::generic::stream_protocol(family, 0), fd.get(), code);
   if (code) return std::unexpected(FromAsio("adopt-socket", code));

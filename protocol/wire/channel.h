@@ -25,7 +25,7 @@ namespace berth::wire {
 using Socket = boost::asio::generic::stream_protocol::socket;
 
 // A connected descriptor as an Asio socket.
-Result<Socket> AdoptSocket(boost::asio::any_io_executor executor, UniqueFd fd);
+Result<Socket> AdoptSocket(const boost::asio::any_io_executor& executor, UniqueFd fd);
 
 // An error code of Asio as an Error: end of stream becomes ECONNRESET, a cancelled wait ETIMEDOUT
 // or ECANCELED.

@@ -55,8 +55,8 @@ Caller PeerOf(int fd) {
 
 }  // namespace
 
-Server::Server(asio::any_io_executor executor, Service& service, ServerOptions options)
-    : acceptor_(std::move(executor)), service_(service), options_(std::move(options)) {}
+Server::Server(const asio::any_io_executor& executor, Service& service, ServerOptions options)
+    : acceptor_(executor), service_(service), options_(std::move(options)) {}
 
 Server::~Server() { StopListening(); }
 

@@ -26,7 +26,7 @@ struct ServerOptions {
 
 class Server {
  public:
-  Server(boost::asio::any_io_executor executor, Service& service, ServerOptions options);
+  Server(const boost::asio::any_io_executor& executor, Service& service, ServerOptions options);
   Server(const Server&) = delete;
   Server& operator=(const Server&) = delete;
   ~Server();

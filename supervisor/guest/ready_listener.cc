@@ -141,7 +141,8 @@ asio::awaitable<Result<ReadyReport>> ReadyListener::Wait(Deadline deadline) {
       asio::co_spawn(
           executor,
           [hearing, accepted = std::move(*socket)]() mutable -> asio::awaitable<void> {
-            const auto shared = hearing;  // the closure may go before the coroutine
+            // The closure may go before the coroutine.
+            const auto shared = hearing;  // NOLINT(performance-unnecessary-copy-initialization)
             wire::Channel channel(std::move(accepted));
             shared->callers.push_back(&channel);
             auto report = co_await HearReady(channel);

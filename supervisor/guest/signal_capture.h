@@ -16,7 +16,7 @@ namespace berth::guest {
 
 class SignalCapture {
  public:
-  explicit SignalCapture(std::initializer_list<int> signals);
+  SignalCapture(std::initializer_list<int> signals);
   ~SignalCapture();
   SignalCapture(const SignalCapture&) = delete;
   SignalCapture& operator=(const SignalCapture&) = delete;

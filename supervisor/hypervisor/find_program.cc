@@ -48,7 +48,7 @@ Result<std::string> FindProgramIn(const std::string& name, std::string search_pa
   search_path += ':';
   for (size_t at = 0; at < search_path.size();) {
     const size_t end = search_path.find(':', at);
-    const std::string path = search_path.substr(at, end - at) + "/" + name;
+    std::string path = search_path.substr(at, end - at) + "/" + name;
     // A relative entry would mean another program in each working directory.
     if (path.starts_with('/') && IsProgram(path)) return path;
     at = end + 1;

@@ -39,7 +39,7 @@ Result<std::string> FileInside(int dir_fd, const std::string& dir, const std::st
   how.resolve = RESOLVE_BENEATH;
   const UniqueFd fd(
       static_cast<int>(syscall(SYS_openat2, dir_fd, name.c_str(), &how, sizeof(how))));
-  const std::string path = dir + "/" + name;
+  std::string path = dir + "/" + name;
   if (!fd && errno == EXDEV) {
     return Fail("image-file", EXDEV, path + " leads out of the image",
                 "image.json may only name files below its own directory");

@@ -79,7 +79,7 @@ Result<> VhostUserBackend::Serve() {
 
 Result<std::vector<std::byte>> VhostUserBackend::Handle(Message& message) {
   BERTH_TRY(CheckMessage(message));
-  const std::vector<std::byte> nothing;
+  std::vector<std::byte> nothing;
   switch (message.request()) {
     case Request::kGetFeatures:
       return Bytes<uint64_t>(kDeviceFeatures | kFeatureProtocolFeatures);

@@ -26,7 +26,8 @@ std::string TargetText(const Row& row) {
 
 double Percentile(std::vector<double> samples, double fraction) {
   if (samples.empty()) return std::nan("");
-  const auto rank = static_cast<size_t>(fraction * static_cast<double>(samples.size() - 1) + 0.5);
+  const auto rank =
+      static_cast<size_t>(std::lround(fraction * static_cast<double>(samples.size() - 1)));
   std::ranges::nth_element(samples, samples.begin() + static_cast<std::ptrdiff_t>(rank));
   return samples[rank];
 }

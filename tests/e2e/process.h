@@ -43,7 +43,7 @@ struct RunOptions {
 // A program with pipes on stdin, stdout and stderr. Killed and reaped with the object.
 class Process {
  public:
-  Process(std::vector<std::string> argv, RunOptions options = {});
+  explicit Process(std::vector<std::string> argv, RunOptions options = {});
   Process(const Process&) = delete;
   Process& operator=(const Process&) = delete;
   ~Process();
