@@ -65,7 +65,7 @@ ExecSession::ExecSession(std::unique_ptr<wire::Channel> channel, ExecChild child
 
 ExecSession::~ExecSession() {
   if (reaped_) return;
-  // Only where the agent itself ends.
+  // Only where the agent itself ends, or memory or epoll had no room for the session.
   SignalAll(SIGKILL);
   while (waitpid(pid_, nullptr, 0) < 0 && errno == EINTR) {
   }
@@ -92,7 +92,11 @@ asio::awaitable<void> ExecSession::Run(std::string greeting) {
 }
 
 ExecSession::Descriptor& ExecSession::LazyDescriptor::Watched() {
-  if (fd_) watched_.assign(fd_.Release());
+  if (fd_) {
+    watched_.assign(
+        fd_.get());  // throws where epoll takes no more; the descriptor is then still ours
+    [[maybe_unused]] const int taken = fd_.Release();
+  }
   return watched_;
 }
 

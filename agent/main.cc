@@ -31,7 +31,7 @@ int main(int argc, char** argv) {
   }
   // A program that wakes the agent goes on instead of making room for it: one that is about to end
   // then ends first, and the agent sees all of that at once.
-  // (musl's wrapper refuses.)
+  // A kernel that refuses costs packets, nothing else. (musl's wrapper always refuses.)
   const sched_param no_priority{};
   syscall(SYS_sched_setscheduler, 0, SCHED_BATCH, &no_priority);
   // One thread runs it, so Asio needs no locks.

@@ -51,9 +51,8 @@ void AddDisk(const DiskSpec& disk, size_t index, bool mmio, std::vector<std::str
   args.insert(args.end(), {"-device", device});
 }
 
-// x86-64-v2 and no more. "max" has 5-level page tables, SMAP and AVX, which cost an emulated guest
-// far more than they give it: with it raw vsock moved 70 MiB/s, with this 266
-// (docs/performance.md).
+// x86-64-v2 and no more: what "max" has beyond it costs an emulated guest far more than it gives
+// (docs/decisions/0005-emulated-cpu.md).
 constexpr std::string_view kTcgCpu = "qemu64,+ssse3,+sse4.1,+sse4.2,+popcnt,+rdrand";
 
 }  // namespace

@@ -83,7 +83,8 @@ Result<> Shim::StartDevice() {
   BERTH_ASSIGN(ChildPipe notify, ChildPipe::FromChild());
   if (!vsock_pairs_) {
     vsock_pairs_.Reset(memfd_create("vsock-pairs", MFD_CLOEXEC));
-    if (!vsock_pairs_) return ErrnoError("memfd", "vsock-pairs");
+    if (!vsock_pairs_)
+      return ErrnoError("memfd", "vsock-pairs", "is the host out of memory or descriptors?");
   }
   const ChildFd fds[] = {{null.get(), ""},
                          {null.get(), ""},

@@ -10,6 +10,7 @@ namespace berth::vsock {
 namespace {
 
 constexpr Step kStep = "pair-table";
+constexpr const char* kHint = "--pairs-fd wants a memfd, and the host 16 KiB for it";
 
 // Two ports of 0 would look like a free slot: a guest that uses them loses the reset, nothing else.
 uint64_t Pack(Ports ports) { return uint64_t{ports.host} << 32 | ports.guest; }
@@ -24,16 +25,16 @@ Result<PairTable> PairTable::Map(UniqueFd memory) {
   if (memory) {
     flags = MAP_SHARED;
     struct stat status{};
-    if (fstat(memory.get(), &status) != 0) return ErrnoError(kStep, "fstat");
+    if (fstat(memory.get(), &status) != 0) return ErrnoError(kStep, "fstat", kHint);
     if (status.st_size != static_cast<off_t>(kBytes)) {
       // New, or of a release that had another layout.
       if (ftruncate(memory.get(), 0) != 0 || ftruncate(memory.get(), kBytes) != 0) {
-        return ErrnoError(kStep, "ftruncate");
+        return ErrnoError(kStep, "ftruncate", kHint);
       }
     }
   }
   void* at = mmap(nullptr, kBytes, PROT_READ | PROT_WRITE, flags, memory.get(), 0);
-  if (at == MAP_FAILED) return ErrnoError(kStep, "mmap");
+  if (at == MAP_FAILED) return ErrnoError(kStep, "mmap", kHint);
   return PairTable(std::span(static_cast<uint64_t*>(at), kSlots));
 }
 

@@ -24,7 +24,6 @@
 namespace berth::bench {
 namespace {
 
-constexpr uint32_t kPeerPort = 7000;
 constexpr double kMib = 1024.0 * 1024.0;
 
 struct Options {
@@ -120,36 +119,21 @@ void MeasureExec(const Options& options, const std::string& vsock, e2e::Host& ho
 void MeasureBulk(const Options& options, const std::string& vsock, std::vector<Row>& rows) {
   const uint64_t bytes = static_cast<uint64_t>(options.mib) << 20;
   const UniqueFd peer = Dial(vsock, kPeerPort);
-  std::vector<char> chunk(64 * 1024, 'b');
   const auto rate = [&](double ms) { return static_cast<double>(bytes) / kMib / (ms / 1e3); };
-  const auto command = [&](char what) {
-    SendBytes(peer.get(), &what, 1);
-    SendBytes(peer.get(), &bytes, sizeof(bytes));
-  };
   std::vector<double> raw_out;
   std::vector<double> raw_in;
   std::vector<double> out;
   std::vector<double> in;
   for (int i = 0; i < options.bulk_rounds; ++i) {
     fmt::print(stderr, "\rbulk {}/{} ", i + 1, options.bulk_rounds);
-    raw_out.push_back(rate(MsOf([&] {
-      command('o');
-      for (uint64_t left = bytes; left > 0; left -= chunk.size())
-        ReceiveBytes(peer.get(), chunk.data(), chunk.size());
-    })));
+    raw_out.push_back(rate(MsOf([&] { MoveRaw(peer.get(), 'o', bytes); })));
     out.push_back(rate(MsOf([&] {
       const ExecResult result =
           RunExec(vsock, {"/tmp/bench-peer", "--source", std::to_string(bytes)});
       if (result.stdout_bytes != bytes)
         Die(fmt::format("stdout: {} of {} bytes", result.stdout_bytes, bytes));
     })));
-    raw_in.push_back(rate(MsOf([&] {
-      command('i');
-      for (uint64_t left = bytes; left > 0; left -= chunk.size())
-        SendBytes(peer.get(), chunk.data(), chunk.size());
-      char done = 0;
-      ReceiveBytes(peer.get(), &done, 1);
-    })));
+    raw_in.push_back(rate(MsOf([&] { MoveRaw(peer.get(), 'i', bytes); })));
     in.push_back(rate(MsOf([&] {
       if (RunExec(vsock, {"/tmp/bench-peer", "--sink", std::to_string(bytes)}, bytes).code != 0)
         Die("stdin came short");

@@ -15,19 +15,7 @@
 namespace berth::bench {
 namespace {
 
-constexpr uint32_t kPeerPort = 7000;
 constexpr const char* kPeer = "/tmp/bench-peer";
-
-void Raw(const UniqueFd& peer, char direction, uint64_t bytes) {
-  SendBytes(peer.get(), &direction, 1);
-  SendBytes(peer.get(), &bytes, sizeof(bytes));
-  std::vector<char> chunk(64 * 1024, 'b');
-  for (uint64_t left = bytes; left > 0; left -= chunk.size()) {
-    if (direction == 'o') ReceiveBytes(peer.get(), chunk.data(), chunk.size());
-    if (direction == 'i') SendBytes(peer.get(), chunk.data(), chunk.size());
-  }
-  if (direction == 'i') ReceiveBytes(peer.get(), chunk.data(), 1);
-}
 
 int Main(const std::string& vsock, const std::string& what, uint64_t count) {
   const uint64_t bytes = count << 20;
@@ -46,9 +34,9 @@ int Main(const std::string& vsock, const std::string& what, uint64_t count) {
   } else {
     const UniqueFd peer = Dial(vsock, kPeerPort);
     if (what == "raw-out") {
-      Raw(peer, 'o', bytes);
+      MoveRaw(peer.get(), 'o', bytes);
     } else if (what == "raw-in") {
-      Raw(peer, 'i', bytes);
+      MoveRaw(peer.get(), 'i', bytes);
     } else if (what == "spawn") {
       for (uint64_t i = 0; i < count; ++i) {
         char done = 0;

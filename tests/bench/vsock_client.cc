@@ -118,6 +118,17 @@ void ReceiveBytes(int fd, void* data, size_t bytes) {
   }
 }
 
+void MoveRaw(int peer, char direction, uint64_t bytes) {
+  SendBytes(peer, &direction, 1);
+  SendBytes(peer, &bytes, sizeof(bytes));
+  std::vector<char> chunk(kChunkBytes, 'b');
+  for (uint64_t left = bytes; left > 0; left -= chunk.size()) {
+    if (direction == 'o') ReceiveBytes(peer, chunk.data(), chunk.size());
+    if (direction == 'i') SendBytes(peer, chunk.data(), chunk.size());
+  }
+  if (direction == 'i') ReceiveBytes(peer, chunk.data(), 1);
+}
+
 ExecResult RunExec(const std::string& vsock_socket, const std::vector<std::string>& argv,
                    uint64_t stdin_bytes) {
   ExecResult result;

@@ -17,6 +17,8 @@ namespace berth::bench {
 [[noreturn]] void Die(const std::string& what);
 
 // Connects to guest port `port` through the Firecracker dialect of `vsock_socket`.
+inline constexpr uint32_t kPeerPort = 7000;  // where the guest's bench-peer listens
+
 UniqueFd Dial(const std::string& vsock_socket, uint32_t port);
 
 void SendBytes(int fd, const void* data, size_t bytes);
@@ -33,6 +35,10 @@ struct ExecResult {
 // protocol's window.
 ExecResult RunExec(const std::string& vsock_socket, const std::vector<std::string>& argv,
                    uint64_t stdin_bytes = 0);
+
+// bench-peer's bulk commands over `peer`: `bytes` out of the guest ('o') or into it ('i'), to the
+// last.
+void MoveRaw(int peer, char direction, uint64_t bytes);
 
 }  // namespace berth::bench
 

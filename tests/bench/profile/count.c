@@ -2,7 +2,8 @@
 //
 // A TCG plugin of QEMU (7.2, docs/devel/tcg-plugins.rst) that counts what a guest executes: for
 // each translation block how often it ran, from one dump to the next. A line written to the FIFO
-// <out>.cmd makes it write <out>.<line>, a block a line: address, instructions in it, executions.
+// <out>.cmd makes it write <out>.<line>, best a FIFO too, a block a line: address, instructions in
+// it, executions.
 //
 // Counting is inline and unlocked: right for one processor, which is all that a profile uses.
 #include <pthread.h>
@@ -52,11 +53,9 @@ static void OnTranslation(qemu_plugin_id_t id, struct qemu_plugin_tb* tb) {
 }
 
 static void Dump(const char* name) {
-  char part[600];
-  char whole[600];
-  snprintf(part, sizeof(part), "%s.%s.part", out, name);
-  snprintf(whole, sizeof(whole), "%s.%s", out, name);
-  FILE* file = fopen(part, "w");
+  char path[600];
+  snprintf(path, sizeof(path), "%s.%s", out, name);
+  FILE* file = fopen(path, "w");
   if (file == NULL) abort();
   pthread_mutex_lock(&lock);
   for (struct Block* block = blocks; block != NULL; block = block->next) {
@@ -66,7 +65,6 @@ static void Dump(const char* name) {
   }
   pthread_mutex_unlock(&lock);
   fclose(file);
-  rename(part, whole);
 }
 
 static void* FollowCommands(void* unused) {
