@@ -5,7 +5,8 @@
 //
 //   init → agent   kBootPhase × n, kBootPhasesEnd   right after each start of the agent
 //   init → agent   kShuttingDown                    once, when the staged shutdown begins
-//   agent → init   kShutdown                        the host asked for it
+//   init → agent   kGoingDown                       once, when only the agent is left: the exit
+//   report agent → init   kShutdown                        the host asked for it
 //
 // One packet is one ControlPacket, in host byte order: both ends come from one build and run on one
 // machine. A packet of another size or an unknown kind is dropped by the receiver. Neither end
@@ -31,21 +32,30 @@ enum class ControlKind : uint32_t {
   kBootPhasesEnd = 2,
   kShuttingDown = 3,
   kShutdown = 4,
+  kGoingDown = 5,
 };
 
 enum class ShutdownMode : uint32_t { kPowerOff = 0, kReboot = 1, kHalt = 2 };
 
+// Who or what ended the machine.
+enum class ShutdownCause : uint32_t { kHost = 1, kMain = 2, kSignal = 3, kCrashLoop = 4 };
+
 struct ControlPacket {
   ControlKind kind{};
-  ShutdownMode mode{};  // kShutdown, kShuttingDown
+  ShutdownMode mode{};    // kShutdown, kShuttingDown, kGoingDown
+  ShutdownCause cause{};  // kShuttingDown, kGoingDown
+  // kGoingDown: how the main service ended; -1 and 0 where there is none.
+  int32_t main_exit_code = -1;
+  int32_t main_exit_signal = 0;
   int64_t monotonic_ns =
       0;  // kBootPhase: when the phase began, CLOCK_MONOTONIC (since the guest's kernel started)
   int64_t grace_ms =
       0;  // kShutdown: how long services get between SIGTERM and SIGKILL; 0: PID 1's own
   uint32_t agent_starts = 0;  // kBootPhasesEnd: 1 for the agent's first start since boot
-  char name[36] = {};         // kBootPhase: null-terminated
+  char name[68] = {};  // null-terminated. kBootPhase: its name; kGoingDown: the main service, the
+                       // service that crashed, or the signal
 };
-static_assert(std::is_trivially_copyable_v<ControlPacket> && sizeof(ControlPacket) == 64);
+static_assert(std::is_trivially_copyable_v<ControlPacket> && sizeof(ControlPacket) == 112);
 
 }  // namespace berth
 
