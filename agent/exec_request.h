@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "agent/users.h"
+#include "protocol/base/users.h"
 #include "protocol/base/result.h"
 #include "protocol/proto/berth.pb.h"
 
