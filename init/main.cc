@@ -10,6 +10,7 @@
 #include "init/cmdline.h"
 #include "init/command.h"
 #include "init/console.h"
+#include "init/crash.h"
 #include "init/listener.h"
 #include "init/module_loader.h"
 #include "init/mounts.h"
