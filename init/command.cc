@@ -8,6 +8,7 @@
 #include <string>
 #include <string_view>
 
+#include "init/config_check.h"
 #include "init/console.h"
 #include "protocol/base/log.h"
 
@@ -20,6 +21,8 @@ constexpr std::string_view kHelp =
 As PID 1 it takes no arguments: it reads the kernel command line (docs/init.md).
   --version            print the version
   --help               print this
+  --check FILE         name every mistake in an init.toml; - is the standard input
+  --keys               print the table of its keys, in Markdown
 In a guest:
   poweroff             end the machine, in stages
   reboot               the same, then start it anew
@@ -48,6 +51,7 @@ int RunCommand(std::span<char* const> argv) {
   word.remove_prefix(word.rfind('/') + 1);
   const bool by_name = std::ranges::find(kVerbs, word, &Verb::name) != std::end(kVerbs);
   if (!by_name) {
+    if (argv.size() == 3 && std::string_view(argv[1]) == "--check") return CheckConfig(argv[2]);
     if (argv.size() != 2) {
       return Usage("runs as PID 1 of a guest, and this is process " + std::to_string(getpid()) +
                    "; try --help");
@@ -58,6 +62,8 @@ int RunCommand(std::span<char* const> argv) {
     Print("berth-init " BERTH_BUILD_ID "\n");
     return 0;
   }
+  if (word == "--keys") return PrintConfigKeys();
+  if (word == "--check") return Usage("--check needs one FILE; - is the standard input");
   if (word == "--help") {
     Print(kHelp);
     return 0;

@@ -5,10 +5,13 @@
 #include <unistd.h>
 
 #include <span>
+#include <string>
+#include <vector>
 
 #include "init/agent.h"
 #include "init/cmdline.h"
 #include "init/command.h"
+#include "init/config_decode.h"
 #include "init/console.h"
 #include "init/crash.h"
 #include "init/listener.h"
@@ -64,8 +67,13 @@ Result<Machine> Boot(BootPhases& phases) {
   BERTH_TRY(MakeTree(kDirs, kLinks));
   SetSysctls(kSysctls);
 
+  phases.Begin("config");
+  std::vector<std::string> mistakes;
+  const Config config = LoadConfig(options, /*configure=*/"", mistakes);
+  for (const std::string& mistake : mistakes) Warn(mistake);
+
   phases.Begin("network");
-  if (auto named = SetHostname(options.hostname); !named) Warn(named.error());
+  if (auto named = SetHostname(config.hostname); !named) Warn(named.error());
   if (auto up = BringLoopbackUp(); !up) Warn(up.error());
 
   phases.Begin("listener");
