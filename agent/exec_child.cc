@@ -11,7 +11,7 @@
 
 #include "agent/exec_request.h"
 #include "agent/pty.h"
-#include "agent/users.h"
+#include "protocol/base/users.h"
 
 namespace berth::agent {
 namespace {

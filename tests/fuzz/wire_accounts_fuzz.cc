@@ -6,7 +6,7 @@
 #include <cstdlib>
 #include <string_view>
 
-#include "agent/users.h"
+#include "protocol/base/users.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   std::string_view rest(reinterpret_cast<const char*>(data), size);
@@ -20,9 +20,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const std::string_view group = cut();
   const std::string_view user = cut();
   const std::string_view primary = cut();
-  berth::agent::AccountRequest request{user, primary, {}};
+  berth::AccountRequest request{user, primary, {}};
   if (!rest.empty()) request.groups.push_back(rest);
-  const auto account = berth::agent::ResolveAccount(request, passwd, group);
+  const auto account = berth::ResolveAccount(request, passwd, group);
   // Nobody gets "leave it as it is" by a number, and root only who asked for root or is listed so.
   if (account && (account->uid == ~uid_t{0} || account->gid == ~gid_t{0})) std::abort();
   if (account && account->groups.empty()) std::abort();

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Who a session runs as, from the guest's own /etc/passwd and /etc/group. Read anew for each
-// session (an image may add users while it runs), by this parser and not by the C library's, which
+// Who a session or a service runs as, from the guest's own /etc/passwd and /etc/group. Read anew
+// for each (an image may add users while it runs), by this parser and not by the C library's, which
 // may ask name services and block. Pure functions; any thread.
 //
 //   user    a name, or a number; empty: 0. A number that passwd does not list has gid 0, home /.
 //   group   a name, or a number; empty: the user's own.
 //   groups  names or numbers; empty: those that /etc/group gives the user.
-#ifndef BERTH_AGENT_USERS_H_
-#define BERTH_AGENT_USERS_H_
+#ifndef BERTH_PROTOCOL_BASE_USERS_H_
+#define BERTH_PROTOCOL_BASE_USERS_H_
 
 #include <sys/types.h>
 
@@ -20,7 +20,7 @@
 
 #include "protocol/base/result.h"
 
-namespace berth::agent {
+namespace berth {
 
 struct Account {
   uid_t uid = 0;
@@ -45,6 +45,6 @@ Result<Account> ResolveAccount(const AccountRequest& request, std::string_view p
 // The same with the two files; one that is missing counts as empty.
 Result<Account> ResolveAccount(const AccountRequest& request);
 
-}  // namespace berth::agent
+}  // namespace berth
 
-#endif  // BERTH_AGENT_USERS_H_
+#endif  // BERTH_PROTOCOL_BASE_USERS_H_

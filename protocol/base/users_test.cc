@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "agent/users.h"
+#include "protocol/base/users.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-namespace berth::agent {
+namespace berth {
 namespace {
 
 using ::testing::ElementsAre;
@@ -100,4 +100,4 @@ TEST(UsersTest, NoFilesAtAllStillHaveRoot) {
 }
 
 }  // namespace
-}  // namespace berth::agent
+}  // namespace berth

@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "agent/users.h"
+#include "protocol/base/users.h"
 
 #include <algorithm>
 #include <array>
 #include <charconv>
 
 #include "protocol/base/io.h"
-#include "protocol/wire/limits.h"
 
-namespace berth::agent {
+namespace berth {
 namespace {
 
 constexpr size_t kMaxFileBytes = 4 * 1024 * 1024;
@@ -164,4 +163,4 @@ Result<Account> ResolveAccount(const AccountRequest& request) {
   return ResolveAccount(request, passwd, group);
 }
 
-}  // namespace berth::agent
+}  // namespace berth
