@@ -9,7 +9,9 @@
 #include <string_view>
 
 #include "init/console.h"
+#include "init/service_command.h"
 #include "protocol/base/log.h"
+#include "protocol/base/service_control.h"
 
 namespace berth::init {
 namespace {
@@ -20,7 +22,15 @@ constexpr std::string_view kHelp =
 As PID 1 it takes no arguments: it reads the kernel command line (docs/init.md).
   --version            print the version
   --help               print this
-In a guest:
+In a guest, about the services of /etc/berth/init.toml, as root:
+  status [SERVICE]     what they do, as a table; --json: for programs
+  start SERVICE        start it and what it requires; returns when it is ready
+  stop SERVICE         returns when it has ended; it stays down
+  restart SERVICE      stop, then start
+  reload SERVICE       send its reload signal
+    --timeout SECONDS  how long to wait for that, 1 to 600
+    exit codes: 0 done, 1 failed, 2 wrong call, 3 no such service, 4 PID 1 does not answer
+In a guest, about the machine:
   poweroff             end the machine, in stages
   reboot               the same, then start it anew
   halt                 the same, then stop the CPU
@@ -48,6 +58,9 @@ int RunCommand(std::span<char* const> argv) {
   word.remove_prefix(word.rfind('/') + 1);
   const bool by_name = std::ranges::find(kVerbs, word, &Verb::name) != std::end(kVerbs);
   if (!by_name) {
+    if (argv.size() >= 2 && IsServiceVerb(argv[1])) {
+      return RunServiceCommand(argv.subspan(1), kServiceSocketPath);
+    }
     if (argv.size() != 2) {
       return Usage("runs as PID 1 of a guest, and this is process " + std::to_string(getpid()) +
                    "; try --help");
