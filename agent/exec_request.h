@@ -8,8 +8,8 @@
 #include <string>
 #include <vector>
 
-#include "protocol/base/users.h"
 #include "protocol/base/result.h"
+#include "protocol/base/users.h"
 #include "protocol/proto/berth.pb.h"
 
 namespace berth::agent {

@@ -2,10 +2,11 @@
 #include "init/backoff.h"
 
 #include <algorithm>
+#include <cstdint>
 
 namespace berth::init {
 
-std::chrono::milliseconds Backoff::Ended(std::chrono::nanoseconds lived) {
+std::chrono::milliseconds Backoff::Ended(std::chrono::nanoseconds lived, double random) {
   using std::chrono::milliseconds;
   if (lived >= policy_.stable_after) {
     was_stable_ = true;
@@ -17,7 +18,9 @@ std::chrono::milliseconds Backoff::Ended(std::chrono::nanoseconds lived) {
   if (short_lives_ == 1) return milliseconds(0);
   milliseconds wait = policy_.first;
   for (int i = 2; i < short_lives_ && wait < policy_.longest; ++i) wait *= 2;
-  return std::min(wait, policy_.longest);
+  const double factor = 1 + policy_.jitter * (2 * random - 1);
+  const auto wanted = static_cast<double>(std::min(wait, policy_.longest).count()) * factor;
+  return milliseconds(static_cast<int64_t>(wanted));
 }
 
 }  // namespace berth::init

@@ -49,5 +49,22 @@ TEST(Backoff, ALongLifeForgivesTheShortOnesBefore) {
   EXPECT_EQ(backoff.Ended(0s), 100ms);
 }
 
+TEST(Backoff, JitterMovesAWaitUpAndDownAndNothingElse) {
+  const BackoffPolicy policy{.first = 1000ms, .longest = 1000ms, .budget = 0, .jitter = 0.2};
+  Backoff backoff(policy);
+  EXPECT_EQ(backoff.Ended(0ms, 0.0), 0ms);
+  EXPECT_EQ(backoff.Ended(0ms, 0.0), 800ms);
+  EXPECT_EQ(backoff.Ended(0ms, 0.5), 1000ms);
+  EXPECT_EQ(backoff.Ended(0ms, 1.0), 1200ms);
+}
+
+TEST(Backoff, ABudgetOfZeroIsNeverSpentAndForgivingStartsAnew) {
+  Backoff backoff(BackoffPolicy{.budget = 0});
+  for (int i = 0; i < 100; ++i) backoff.Ended(0ms);
+  EXPECT_FALSE(backoff.crash_loop());
+  backoff.Forgive();
+  EXPECT_EQ(backoff.Ended(0ms), 0ms);
+}
+
 }  // namespace
 }  // namespace berth::init

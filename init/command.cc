@@ -10,7 +10,9 @@
 
 #include "init/config_check.h"
 #include "init/console.h"
+#include "init/service_command.h"
 #include "protocol/base/log.h"
+#include "protocol/base/service_control.h"
 
 namespace berth::init {
 namespace {
@@ -23,7 +25,15 @@ As PID 1 it takes no arguments: it reads the kernel command line (docs/init.md).
   --help               print this
   --check FILE         name every mistake in an init.toml; - is the standard input
   --keys               print the table of its keys, in Markdown
-In a guest:
+In a guest, about the services of /etc/berth/init.toml, as root:
+  status [SERVICE]     what they do, as a table; --json: for programs
+  start SERVICE        start it and what it requires; returns when it is ready
+  stop SERVICE         returns when it has ended; it stays down
+  restart SERVICE      stop, then start
+  reload SERVICE       send its reload signal
+    --timeout SECONDS  how long to wait for that, 1 to 600
+    exit codes: 0 done, 1 failed, 2 wrong call, 3 no such service, 4 PID 1 does not answer
+In a guest, about the machine:
   poweroff             end the machine, in stages
   reboot               the same, then start it anew
   halt                 the same, then stop the CPU
@@ -52,6 +62,9 @@ int RunCommand(std::span<char* const> argv) {
   const bool by_name = std::ranges::find(kVerbs, word, &Verb::name) != std::end(kVerbs);
   if (!by_name) {
     if (argv.size() == 3 && std::string_view(argv[1]) == "--check") return CheckConfig(argv[2]);
+    if (argv.size() >= 2 && IsServiceVerb(argv[1])) {
+      return RunServiceCommand(argv.subspan(1), kServiceSocketPath);
+    }
     if (argv.size() != 2) {
       return Usage("runs as PID 1 of a guest, and this is process " + std::to_string(getpid()) +
                    "; try --help");

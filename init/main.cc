@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "init/agent.h"
+#include "init/apply.h"
 #include "init/cmdline.h"
 #include "init/command.h"
 #include "init/config_decode.h"
@@ -29,6 +30,7 @@ namespace {
 
 struct Machine {
   bool timeline;
+  Config config;
   std::string agent_path;
   UniqueFd listener;
 };
@@ -69,17 +71,23 @@ Result<Machine> Boot(BootPhases& phases) {
 
   phases.Begin("config");
   std::vector<std::string> mistakes;
-  const Config config = LoadConfig(options, /*configure=*/"", mistakes);
+  Config config = LoadConfig(options, /*configure=*/"", mistakes);
   for (const std::string& mistake : mistakes) Warn(mistake);
+  LoadModules(config, modules);
+  SetSysctls(config);
+  BERTH_TRY(MountConfigured(config, modules, uevents));
+  AddUsers(config);
+  WriteFiles(config);
 
   phases.Begin("network");
   if (auto named = SetHostname(config.hostname); !named) Warn(named.error());
   if (auto up = BringLoopbackUp(); !up) Warn(up.error());
+  BERTH_TRY(SetNetworkUp(config.network, uevents));
 
   phases.Begin("listener");
   BERTH_ASSIGN(UniqueFd listener, OpenAgentListener(uevents));
   phases.Begin("agent");
-  return Machine{options.timeline, AgentPath(options), std::move(listener)};
+  return Machine{options.timeline, std::move(config), AgentPath(options), std::move(listener)};
 }
 
 [[noreturn]] void RunAsPid1() {

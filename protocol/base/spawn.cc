@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <grp.h>
+#include <linux/capability.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/ioctl.h>
@@ -36,6 +37,8 @@ constexpr Step kSession = "session";
 constexpr Step kControllingTty = "controlling-tty";
 constexpr Step kFds = "fds";
 constexpr Step kRlimit = "rlimit";
+constexpr Step kBoundingSet = "bounding-set";
+constexpr Step kCapabilities = "capabilities";
 constexpr Step kGroups = "groups";
 constexpr Step kGid = "gid";
 constexpr Step kUid = "uid";
@@ -61,9 +64,8 @@ void ResetSignals(uint64_t changed) {
 
 // Two rounds, so that no target overwrites a source that is still needed.
 bool PlaceFds(std::span<const SpawnFd> fds) {
-  constexpr size_t kMaxFds = 16;
-  int lifted[kMaxFds];
-  if (fds.size() > kMaxFds) {
+  int lifted[kMaxSpawnFds];
+  if (fds.size() > kMaxSpawnFds) {
     errno = E2BIG;
     return false;
   }
@@ -83,6 +85,48 @@ bool PlaceFds(std::span<const SpawnFd> fds) {
     if (dup2(lifted[i], fds[i].to) < 0) return false;
   }
   return syscall(SYS_close_range, top + 1, ~0U, 0) == 0 || errno == ENOSYS;
+}
+
+void WritePid(char* to) {
+  char digits[kSpawnPidBytes];
+  size_t count = 0;
+  // The raw call: the C library may remember the caller's.
+  for (auto pid = static_cast<unsigned>(syscall(SYS_getpid)); pid != 0; pid /= 10) {
+    digits[count++] = static_cast<char>('0' + pid % 10);
+  }
+  while (count > 0) *to++ = digits[--count];
+  *to = '\0';
+}
+
+// Of the capabilities that this kernel knows; the first that it does not ends the loop.
+bool DropFromBoundingSet(uint64_t kept) {
+  for (unsigned cap = 0; cap < 64; ++cap) {
+    const int held = prctl(PR_CAPBSET_READ, cap, 0, 0, 0);
+    if (held < 0) return true;
+    if (held == 1 && (kept >> cap & 1) == 0 && prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) != 0) {
+      return false;
+    }
+  }
+  return true;
+}
+
+// After the change of user. Inheritable and ambient, too: that is what an exec keeps of them for a
+// user that is not root.
+bool SetCapabilities(uint64_t kept) {
+  __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
+  __user_cap_data_struct data[2];
+  for (unsigned word = 0; word < 2; ++word) {
+    const auto bits = static_cast<uint32_t>(kept >> (32 * word));
+    data[word] = {bits, bits, bits};
+  }
+  if (syscall(SYS_capset, &header, data) != 0) return false;
+  for (unsigned cap = 0; cap < 64; ++cap) {
+    if ((kept >> cap & 1) != 0 && prctl(PR_CAPBSET_READ, cap, 0, 0, 0) >= 0 &&
+        prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, cap, 0, 0) != 0) {
+      return false;
+    }
+  }
+  return true;
 }
 
 // execvpe(3) is not async-signal-safe everywhere and searches the *caller's* PATH.
@@ -125,6 +169,7 @@ void ExecSearching(const SpawnPlan& plan) {
 const Step* RunChild(const SpawnPlan& plan, pid_t parent) {
   ResetSignals(plan.changed_signals);
   umask(022);
+  if (plan.pid_text != nullptr) WritePid(plan.pid_text);
   // First, so that whatever the child does from here on is accounted to its cgroup.
   if (plan.cgroup_procs >= 0 && write(plan.cgroup_procs, "0", 1) != 1) return &kCgroup;
   if (plan.new_session && setsid() < 0) return &kSession;
@@ -136,14 +181,19 @@ const Step* RunChild(const SpawnPlan& plan, pid_t parent) {
   for (const SpawnRlimit& each : plan.rlimits) {
     if (syscall(SYS_prlimit64, 0, each.resource, &each.limit, nullptr) != 0) return &kRlimit;
   }
+  // Before the user changes, for it takes CAP_SETPCAP.
+  if (plan.capabilities && !DropFromBoundingSet(*plan.capabilities)) return &kBoundingSet;
   if (plan.credentials) {
     // Raw calls: the C library's wrappers signal the caller's other threads, whose memory this
     // child shares. Groups, then gid, then uid: each needs a right that the next one gives up.
     const SpawnCredentials& who = *plan.credentials;
     if (syscall(SYS_setgroups, who.groups.size(), who.groups.data()) != 0) return &kGroups;
     if (syscall(SYS_setresgid, who.gid, who.gid, who.gid) != 0) return &kGid;
+    // A change from root to another user would clear them all; an exec resets this.
+    if (plan.capabilities && prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) != 0) return &kCapabilities;
     if (syscall(SYS_setresuid, who.uid, who.uid, who.uid) != 0) return &kUid;
   }
+  if (plan.capabilities && !SetCapabilities(*plan.capabilities)) return &kCapabilities;
   // As the user, so that a directory closed to that user is an error here and not a surprise later.
   if (plan.cwd != nullptr && chdir(plan.cwd) != 0) return &kChdir;
   // After the uid: a change of credentials clears it. If the parent died before, nobody will send

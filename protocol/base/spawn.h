@@ -34,10 +34,14 @@ struct SpawnCredentials {
   std::span<const gid_t> groups;  // supplementary; replaces the caller's
 };
 
+inline constexpr size_t kSpawnPidBytes = 12;
+
 struct SpawnRlimit {
   int resource;  // RLIMIT_*
   rlimit limit;
 };
+
+inline constexpr size_t kMaxSpawnFds = 64;
 
 struct SpawnPlan {
   // Searched in `search_path` (as $PATH is) where it has no '/', by the child, with the child's
@@ -46,7 +50,10 @@ struct SpawnPlan {
   const char* search_path = nullptr;
   char* const* argv = nullptr;  // null-terminated
   char* const* envp = nullptr;  // null-terminated
-  const char* cwd = nullptr;    // nullptr: the caller's
+  // Where the child writes its own process number, in digits with a null: a place of at least
+  // kSpawnPidBytes within a string of `envp`, for who speaks of a process in its own environment.
+  char* pid_text = nullptr;
+  const char* cwd = nullptr;  // nullptr: the caller's
   // What the child holds open. Any descriptor not named here is closed, whatever its flags.
   std::span<const SpawnFd> fds;
   bool new_session = false;
@@ -57,6 +64,9 @@ struct SpawnPlan {
       -1;  // descriptor of a cgroup.procs that the child writes itself into, before all else
   int parent_death_signal = 0;  // sent to the child when the calling *thread* ends
   bool no_new_privs = false;
+  // Exactly these the program has, bit n for capability n, whoever it runs as: all others leave the
+  // bounding set, so that no program it starts regains them. None: what the kernel gives that user.
+  std::optional<uint64_t> capabilities;
   // Signals whose disposition the caller may have changed (bit n - 1 for signal n): the child sets
   // them back. One system call each, which a caller that starts many programs and knows its own
   // dispositions can save. Under CLONE_VM a caller's handler must never be left out.
@@ -72,9 +82,9 @@ struct Spawned {
 };
 
 // Starts the program and returns once it has been exec'd. On failure no child remains, and
-// Error::step is one of: clone, cgroup, session, controlling-tty, fds, rlimit, groups, gid, uid,
-// chdir, parent-death-signal, no-new-privs, scheduling, exec. The child starts with an empty signal
-// mask, default dispositions and umask 022.
+// Error::step is one of: clone, cgroup, session, controlling-tty, fds, rlimit, bounding-set,
+// groups, gid, uid, capabilities, chdir, parent-death-signal, no-new-privs, scheduling, exec. The
+// child starts with an empty signal mask, default dispositions and umask 022.
 Result<Spawned> Spawn(const SpawnPlan& plan);
 
 }  // namespace berth

@@ -171,6 +171,47 @@ TEST_F(SpawnTest, CredentialsAndLimitsHold) {
   EXPECT_EQ(Output(), "1\n2\n2 20 30\n33\n44\nNoNewPrivs:\t1\n");
 }
 
+constexpr uint64_t kNetBindService = uint64_t{1} << 10;
+constexpr const char* kShowCapabilities =
+    "for set in Inh Prm Eff Bnd Amb; do grep Cap$set /proc/self/status | cut -f 2; done";
+
+TEST_F(SpawnTest, AUserKeepsExactlyTheCapabilitiesNamed) {
+  if (geteuid() != 0) GTEST_SKIP() << "needs root";
+  plan_.credentials = SpawnCredentials{1, 2, {}};
+  plan_.capabilities = kNetBindService;
+  Shell(kShowCapabilities);
+  const std::string one = "0000000000000400\n";
+  EXPECT_EQ(Output(), one + one + one + one + one);
+}
+
+TEST_F(SpawnTest, RootIsBoundByTheCapabilitiesToo) {
+  if (geteuid() != 0) GTEST_SKIP() << "needs root";
+  plan_.capabilities = kNetBindService;
+  Shell(std::string(kShowCapabilities) + "; chown 1 /proc/self/fd/1 2>/dev/null || echo refused");
+  const std::string one = "0000000000000400\n";
+  EXPECT_EQ(Output(), one + one + one + one + one + "refused\n");
+}
+
+TEST_F(SpawnTest, NoCapabilityAtAllMayBeNamed) {
+  if (geteuid() != 0) GTEST_SKIP() << "needs root";
+  plan_.capabilities = 0;
+  Shell(kShowCapabilities);
+  const std::string none = "0000000000000000\n";
+  EXPECT_EQ(Output(), none + none + none + none + none);
+}
+
+TEST_F(SpawnTest, ChildFindsItsOwnNumberInItsEnvironment) {
+  char variable[8 + kSpawnPidBytes] = "MY_PID=";
+  char* const environment[] = {variable, nullptr};
+  plan_.envp = environment;
+  plan_.pid_text = variable + 7;
+  Shell("echo $MY_PID $$");
+  const std::string out = Output();
+  int told = 0, own = 1;
+  ASSERT_EQ(std::sscanf(out.c_str(), "%d %d", &told, &own), 2) << out;
+  EXPECT_EQ(told, own);
+}
+
 TEST_F(SpawnTest, ChildDiesWithTheThreadThatAsked) {
   Command({"/bin/sleep", "1000"});
   plan_.parent_death_signal = SIGKILL;

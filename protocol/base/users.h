@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Who a session runs as, from the guest's own /etc/passwd and /etc/group. Read anew for each
-// session (an image may add users while it runs), by this parser and not by the C library's, which
+// Who a session or a service runs as, from the guest's own /etc/passwd and /etc/group. Read anew
+// for each (an image may add users while it runs), by this parser and not by the C library's, which
 // may ask name services and block. Pure functions; any thread.
 //
 //   user    a name, or a number; empty: 0. A number that passwd does not list has gid 0, home /.

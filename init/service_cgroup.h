@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// One cgroup (v2) for each service, berth/NAME below the root of the hierarchy: what it may use,
+// and everything it ever forked, so that an end of it is an end of all of that. A guest without
+// cgroup2 runs its services all the same, bounded by nothing and killed by process group.
+#ifndef BERTH_INIT_SERVICE_CGROUP_H_
+#define BERTH_INIT_SERVICE_CGROUP_H_
+
+#include <sys/types.h>
+
+#include <string>
+#include <string_view>
+
+#include "init/config.h"
+#include "protocol/base/result.h"
+#include "protocol/base/unique_fd.h"
+
+namespace berth::init {
+
+class ServiceCgroups {
+ public:
+  // `root`: where cgroup2 is mounted. Says once which wanted controllers are missing.
+  void Open(const std::string& root, const Config& config);
+  bool present() const { return !parent_.empty(); }
+
+  // Makes the service's cgroup with its limits. A descriptor of its cgroup.procs; an empty one
+  // where there is none to be had.
+  UniqueFd Prepare(const ServiceConfig& service) const;
+  // SIGKILL to all in it. False where there is no such cgroup.
+  bool Kill(std::string_view name) const;
+  bool Holds(std::string_view name, pid_t pid) const;
+
+ private:
+  std::string parent_;
+};
+
+// What cpu.max wants: "50000 100000" for half a processor.
+std::string CpuMax(double cpus);
+
+}  // namespace berth::init
+
+#endif  // BERTH_INIT_SERVICE_CGROUP_H_

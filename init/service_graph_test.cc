@@ -1,0 +1,570 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "init/service_graph.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+
+#include <deque>
+
+namespace berth::init {
+namespace {
+
+using std::chrono_literals::operator""ms;
+using std::chrono_literals::operator""s;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using State = ServiceState;
+
+constexpr ServiceGraph::Time kStart{1000s};
+constexpr int kExit(int code) { return code << 8; }
+
+Probe PortProbe() {
+  Probe probe;
+  probe.port = 5432;
+  return probe;
+}
+
+// A graph whose actions are written down as words: "spawn db", "signal web 15", "kill web".
+// Processes get the numbers 100, 101, … in the order of their starts.
+class ServiceGraphTest : public testing::Test {
+ protected:
+  ServiceConfig& Add(std::string name, std::vector<std::string> after = {},
+                     std::vector<std::string> requires_ = {}) {
+    ServiceConfig service;
+    service.name = std::move(name);
+    service.exec = "/bin/true";
+    service.after = std::move(after);
+    service.requires_ = std::move(requires_);
+    config_.services.push_back(std::move(service));
+    return config_.services.back();
+  }
+  void Begin() {
+    graph_.emplace(config_, [] { return 0.5; });
+    graph_->Begin(now_);
+    Carry();
+  }
+  ServiceId Id(std::string_view name) { return graph_->Find(name).value(); }
+  ServiceRow Row(std::string_view name) { return graph_->Row(Id(name)); }
+  State Is(std::string_view name) { return Row(name).state; }
+  pid_t Pid(std::string_view name) { return graph_->PidOf(Id(name)); }
+  void End(std::string_view name, int status) {
+    graph_->Ended(Id(name), status, now_);
+    Carry();
+  }
+  void Pass(std::chrono::milliseconds time) {
+    now_ += time;
+    graph_->TimePassed(now_);
+    Carry();
+  }
+  ServiceOrder Order(ServiceVerb verb, std::string_view name) {
+    const auto order = graph_->Order(verb, Id(name), now_);
+    EXPECT_TRUE(order) << order.error().Message();
+    Carry();
+    return order.value();
+  }
+  void Carry() {
+    for (auto actions = graph_->Take(); !actions.empty(); actions = graph_->Take()) {
+      for (const ServiceAction& each : actions) std::visit([this](const auto& a) { Do(a); }, each);
+    }
+  }
+  std::vector<std::string> Log() { return std::exchange(log_, {}); }
+  std::string_view Name(ServiceId id) { return config_.services[id].name; }
+  void Note(std::string text) { log_.push_back(std::move(text)); }
+
+  void Do(const action::Spawn& a) {
+    Note("spawn " + config_.services[a.id].name);
+    if (no_program_) return graph_->NotStarted(a.id, Error{"exec", ENOENT, "/x", ""}, now_);
+    graph_->Started(a.id, next_pid_++, now_);
+  }
+  void Do(const action::Signal& a) {
+    if (a.signal == SIGCONT) return;
+    Note("signal " + config_.services[a.id].name + " " + std::to_string(a.signal));
+  }
+  void Do(const action::KillTree& a) { Note("kill " + config_.services[a.id].name); }
+  void Do(const action::StartProbe& a) { Note("probe " + config_.services[a.id].name); }
+  void Do(const action::EndProbe& a) { Note("end-probe " + config_.services[a.id].name); }
+  void Do(const action::WatchSockets& a) {
+    Note((a.on ? "watch " : "unwatch ") + config_.services[a.id].name);
+  }
+  void Do(const action::Say& a) { said_.push_back(a.text); }
+  void Do(const action::EndMachine& a) {
+    Note("end-machine " + config_.services[a.id].name + " " +
+         std::to_string(static_cast<int>(a.cause)));
+  }
+
+  Config config_;
+  std::optional<ServiceGraph> graph_;
+  ServiceGraph::Time now_ = kStart;
+  std::vector<std::string> log_;
+  std::vector<std::string> said_;
+  pid_t next_pid_ = 100;
+  bool no_program_ = false;
+};
+
+// --- Order and readiness ----------------------------------------------------------------------
+
+TEST_F(ServiceGraphTest, StartsInOrderAndOnlyWhenWhatItComesAfterIsReady) {
+  Add("db").ready.notify = true;
+  Add("web", {"db"});
+  Add("free");
+  Begin();
+  EXPECT_THAT(Log(), ElementsAre("spawn db", "spawn free"));
+  EXPECT_EQ(Is("db"), State::kStarting);
+  EXPECT_EQ(Is("free"), State::kReady);
+  EXPECT_EQ(Is("web"), State::kWaiting);
+  EXPECT_STREQ(Row("web").detail, "after db");
+  graph_->NotifiedReady(Id("db"), now_);
+  Carry();
+  EXPECT_THAT(Log(), ElementsAre("spawn web"));
+  EXPECT_EQ(Is("db"), State::kReady);
+}
+
+TEST_F(ServiceGraphTest, AOneshotIsReadyWhenItHasEndedWell) {
+  Add("migrate").oneshot = true;
+  Add("web", {}, {"migrate"});
+  Begin();
+  EXPECT_EQ(Is("web"), State::kWaiting);
+  End("migrate", kExit(0));
+  EXPECT_EQ(Is("migrate"), State::kDone);
+  EXPECT_EQ(Is("web"), State::kReady);
+  EXPECT_NE(Row("migrate").ready_ns, 0);
+}
+
+TEST_F(ServiceGraphTest, FailureOfWhatIsRequiredFailsAllBehindItAndNotWhatComesAfterIt) {
+  ServiceConfig& db = Add("db");
+  db.oneshot = true;
+  db.restart.when = RestartWhen::kNever;
+  Add("app", {}, {"db"});
+  Add("web", {}, {"app"});
+  Add("log", {"db"});
+  Begin();
+  Log();
+  End("db", kExit(3));
+  EXPECT_EQ(Is("db"), State::kFailed);
+  EXPECT_STREQ(Row("db").detail, "exit code 3");
+  EXPECT_EQ(Is("app"), State::kFailed);
+  EXPECT_STREQ(Row("app").detail, "requires db, which has failed");
+  EXPECT_STREQ(Row("web").detail, "requires app, which has failed");
+  EXPECT_EQ(Is("log"), State::kReady);
+  EXPECT_THAT(Log(), ElementsAre("kill db", "spawn log"));
+}
+
+TEST_F(ServiceGraphTest, AServiceThatRunsStaysWhenWhatItRequiresFails) {
+  Add("db").restart.when = RestartWhen::kNever;
+  Add("web", {}, {"db"});
+  Begin();
+  End("db", SIGSEGV);
+  EXPECT_EQ(Is("db"), State::kFailed);
+  EXPECT_EQ(Is("web"), State::kReady);
+}
+
+TEST_F(ServiceGraphTest, ProbesUntilOnePassesAndStopsThen) {
+  Add("db").ready.probe = PortProbe();
+  config_.services[0].ready.interval = 200ms;
+  Begin();
+  EXPECT_THAT(Log(), ElementsAre("spawn db", "probe db"));
+  graph_->Probed(0, false, "connect: ECONNREFUSED", now_);
+  EXPECT_EQ(graph_->next_deadline(), now_ + 200ms);
+  EXPECT_THAT(Row("db").detail, HasSubstr("ECONNREFUSED"));
+  Pass(199ms);
+  EXPECT_THAT(Log(), IsEmpty());
+  Pass(1ms);
+  EXPECT_THAT(Log(), ElementsAre("probe db"));
+  Pass(10s);  // one at a time
+  EXPECT_THAT(Log(), IsEmpty());
+  graph_->Probed(0, true, "", now_);
+  Carry();
+  EXPECT_EQ(Is("db"), State::kReady);
+  EXPECT_STREQ(Row("db").detail, "");
+  EXPECT_FALSE(graph_->next_deadline() && *graph_->next_deadline() < now_ + 1s);
+}
+
+TEST_F(ServiceGraphTest, NotReadyInTimeIsStoppedAndCountsAsAFailure) {
+  ServiceConfig& db = Add("db");
+  db.ready = {.notify = true, .probe = {}, .timeout = 5s};
+  db.stop_timeout = 2s;
+  Begin();
+  Log();
+  Pass(4999ms);
+  EXPECT_THAT(Log(), IsEmpty());
+  Pass(1ms);
+  EXPECT_THAT(Log(), ElementsAre("signal db 15"));
+  EXPECT_EQ(Is("db"), State::kStopping);
+  Pass(2s);
+  EXPECT_THAT(Log(), ElementsAre("kill db"));
+  End("db", SIGKILL);
+  EXPECT_THAT(Log(), ElementsAre("kill db", "spawn db"));
+  EXPECT_THAT(said_.back(), HasSubstr("not ready after 5000 ms"));
+  EXPECT_EQ(Row("db").restarts, 1U);
+}
+
+TEST_F(ServiceGraphTest, EndWhileAProbeIsUnderWayEndsTheProbe) {
+  Add("db").ready.probe = PortProbe();
+  Begin();
+  Log();
+  End("db", kExit(1));
+  EXPECT_THAT(Log(), ElementsAre("end-probe db", "kill db", "spawn db", "probe db"));
+}
+
+// --- Restarts ---------------------------------------------------------------------------------
+
+TEST_F(ServiceGraphTest, RestartPolicies) {
+  struct Case {
+    RestartWhen when;
+    std::vector<int> codes;
+    int status;
+    State expected;
+  };
+  const Case cases[] = {
+      {RestartWhen::kNever, {}, kExit(0), State::kDone},
+      {RestartWhen::kNever, {}, kExit(1), State::kFailed},
+      {RestartWhen::kOnFailure, {}, kExit(0), State::kDone},
+      {RestartWhen::kOnFailure, {}, kExit(1), State::kReady},
+      {RestartWhen::kOnFailure, {}, SIGKILL, State::kReady},
+      {RestartWhen::kOnFailure, {75}, kExit(75), State::kReady},
+      {RestartWhen::kOnFailure, {75}, kExit(1), State::kFailed},
+      {RestartWhen::kOnFailure, {75}, SIGKILL, State::kFailed},
+      {RestartWhen::kAlways, {}, kExit(0), State::kReady},
+      {RestartWhen::kAlways, {0}, kExit(0), State::kReady},
+      {RestartWhen::kAlways, {0}, kExit(1), State::kFailed},
+  };
+  for (const Case& each : cases) {
+    config_ = {};
+    ServiceConfig& db = Add("db");
+    db.restart.when = each.when;
+    db.restart.codes = each.codes;
+    Begin();
+    End("db", each.status);
+    EXPECT_EQ(Is("db"), each.expected) << static_cast<int>(each.when) << " status " << each.status;
+  }
+}
+
+TEST_F(ServiceGraphTest, BacksOffAndIsMarkedFailedWhenTheBudgetIsSpent) {
+  ServiceConfig& db = Add("db");
+  db.restart.budget = 3;
+  Add("web", {"db"}).enabled = false;
+  Begin();
+  Log();
+  End("db", kExit(1));
+  EXPECT_THAT(Log(), ElementsAre("kill db", "spawn db"));
+  End("db", kExit(1));
+  EXPECT_EQ(Is("db"), State::kBackoff);
+  EXPECT_EQ(Row("db").restart_ns,
+            std::chrono::nanoseconds((now_ + 100ms).time_since_epoch()).count());
+  Pass(100ms);
+  EXPECT_EQ(Is("db"), State::kReady);
+  End("db", kExit(4));
+  EXPECT_EQ(Is("db"), State::kFailed);
+  EXPECT_STREQ(Row("db").detail,
+               "crash loop: 3 short lives in a row, the last ended with exit code 4");
+  EXPECT_EQ(Row("db").restarts, 2U);
+  EXPECT_EQ(Row("db").exit_code, 4);
+  Pass(3600s);
+  EXPECT_EQ(Is("db"), State::kFailed);
+}
+
+TEST_F(ServiceGraphTest, ALongLifeForgivesAndACrashLoopMayEndTheMachine) {
+  ServiceConfig& db = Add("db");
+  db.restart.budget = 2;
+  db.restart.shutdown_on_crash_loop = true;
+  Begin();
+  End("db", kExit(1));
+  Pass(10s);
+  End("db", kExit(1));
+  EXPECT_EQ(Is("db"), State::kReady);
+  End("db", kExit(1));
+  Log();
+  End("db", kExit(1));
+  EXPECT_THAT(Log(), ElementsAre("kill db", "end-machine db 4"));
+}
+
+TEST_F(ServiceGraphTest, AProgramThatCannotBeStartedFailsLikeOneThatEndsAtOnce) {
+  Add("db").restart.budget = 2;
+  no_program_ = true;
+  Begin();
+  Pass(1s);
+  EXPECT_EQ(Is("db"), State::kFailed);
+  EXPECT_THAT(Row("db").detail, HasSubstr("exec: ENOENT"));
+}
+
+// --- Main, Configure, sockets -----------------------------------------------------------------
+
+TEST_F(ServiceGraphTest, TheEndOfMainIsTheMachinesWhateverItsRestartSays) {
+  ServiceConfig& app = Add("app");
+  app.main = true;
+  app.restart.when = RestartWhen::kAlways;
+  Begin();
+  Log();
+  End("app", kExit(7));
+  EXPECT_THAT(Log(), ElementsAre("kill app", "end-machine app 2"));
+  EXPECT_EQ(Row("app").exit_code, 7);
+}
+
+TEST_F(ServiceGraphTest, AMainThatCannotRunEndsTheMachineToo) {
+  Add("app").main = true;
+  no_program_ = true;
+  Begin();
+  EXPECT_THAT(Log(), ElementsAre("spawn app", "end-machine app 2"));
+  EXPECT_EQ(Row("app").exit_code, 127);
+}
+
+TEST_F(ServiceGraphTest, StoppingMainByHandDoesNotEndTheMachine) {
+  Add("app").main = true;
+  Begin();
+  Order(ServiceVerb::kStop, "app");
+  End("app", SIGTERM);
+  EXPECT_EQ(Is("app"), State::kInactive);
+  EXPECT_THAT(Log(), ElementsAre("spawn app", "signal app 15", "kill app"));
+}
+
+TEST_F(ServiceGraphTest, WaitsForConfigureOrForTheTimeout) {
+  Add("app").wait_for_configure = true;
+  Begin();
+  EXPECT_EQ(Is("app"), State::kWaiting);
+  graph_->Configured(now_);
+  Carry();
+  EXPECT_EQ(Is("app"), State::kReady);
+
+  Begin();
+  EXPECT_EQ(graph_->next_deadline(), now_ + config_.configure_timeout);
+  Pass(config_.configure_timeout);
+  EXPECT_EQ(Is("app"), State::kReady);
+  EXPECT_THAT(said_.back(), HasSubstr("did not come within 5000 ms"));
+}
+
+TEST_F(ServiceGraphTest, OnDemandStartsAtTheFirstConnectionAndListensAgainAfterwards) {
+  Add("ftp").on_demand = true;
+  Add("web", {}, {"ftp"});
+  Begin();
+  EXPECT_THAT(Log(), ElementsAre("watch ftp", "spawn web"));
+  EXPECT_STREQ(Row("ftp").detail, "for the first connection");
+  graph_->Connected(Id("ftp"), now_);
+  Carry();
+  EXPECT_THAT(Log(), ElementsAre("unwatch ftp", "spawn ftp"));
+  End("ftp", kExit(0));
+  EXPECT_EQ(Is("ftp"), State::kBackoff);
+  Pass(100ms);
+  EXPECT_EQ(Is("ftp"), State::kWaiting);
+  EXPECT_THAT(Log(), ElementsAre("kill ftp", "watch ftp"));
+  Order(ServiceVerb::kStop, "ftp");
+  EXPECT_THAT(Log(), ElementsAre("unwatch ftp"));
+  Order(ServiceVerb::kStart, "ftp");
+  EXPECT_THAT(Log(), ElementsAre("spawn ftp"));
+}
+
+// --- Health -----------------------------------------------------------------------------------
+
+TEST_F(ServiceGraphTest, HealthTurnsAfterItsThresholdsAndRestartsWhereAsked) {
+  ServiceConfig& db = Add("db");
+  db.health = HealthConfig{.probe = PortProbe(),
+                           .interval = 10s,
+                           .start_period = 15s,
+                           .unhealthy_after = 2,
+                           .healthy_after = 2};
+  Begin();
+  Log();
+  const auto probed = [&](bool passed) {
+    Pass(10s);
+    EXPECT_THAT(Log(), ElementsAre("probe db"));
+    graph_->Probed(0, passed, "nobody answers", now_);
+    Carry();
+  };
+  probed(false);  // within the start period
+  probed(false);
+  EXPECT_EQ(Row("db").health, ServiceHealth::kUnknown);
+  probed(false);
+  EXPECT_EQ(Row("db").health, ServiceHealth::kUnhealthy);
+  EXPECT_STREQ(Row("db").detail, "unhealthy: nobody answers");
+  probed(true);
+  EXPECT_EQ(Row("db").health, ServiceHealth::kUnhealthy);
+  probed(true);
+  EXPECT_EQ(Row("db").health, ServiceHealth::kHealthy);
+  EXPECT_EQ(Is("db"), State::kReady);
+  config_.services[0].health->restart_unhealthy = true;
+  probed(false);
+  Pass(10s);
+  Log();
+  graph_->Probed(0, false, "nobody answers", now_);
+  Carry();
+  EXPECT_THAT(Log(), ElementsAre("signal db 15"));
+  End("db", SIGTERM);
+  EXPECT_EQ(Is("db"), State::kReady);
+  EXPECT_EQ(Row("db").restarts, 1U);
+}
+
+// --- Orders -----------------------------------------------------------------------------------
+
+TEST_F(ServiceGraphTest, StopKillsAfterItsTimeoutAndStaysDown) {
+  ServiceConfig& db = Add("db");
+  db.restart.when = RestartWhen::kAlways;
+  db.stop_signal = SIGINT;
+  db.stop_timeout = 3s;
+  Begin();
+  Log();
+  const ServiceOrder order = Order(ServiceVerb::kStop, "db");
+  EXPECT_THAT(Log(), ElementsAre("signal db 2"));
+  EXPECT_FALSE(graph_->Outcome(order));
+  Pass(3s);
+  EXPECT_THAT(Log(), ElementsAre("kill db"));
+  EXPECT_THAT(said_.back(), HasSubstr("killed"));
+  End("db", SIGKILL);
+  EXPECT_TRUE(graph_->Outcome(order)->has_value());
+  Pass(60s);
+  EXPECT_EQ(Is("db"), State::kInactive);
+}
+
+TEST_F(ServiceGraphTest, RestartByHandIsNotCountedAndWaitsForReady) {
+  Add("db").ready.notify = true;
+  Begin();
+  graph_->NotifiedReady(0, now_);
+  const ServiceOrder order = Order(ServiceVerb::kRestart, "db");
+  EXPECT_FALSE(graph_->Outcome(order));
+  End("db", SIGTERM);
+  EXPECT_EQ(Is("db"), State::kStarting);
+  EXPECT_FALSE(graph_->Outcome(order));
+  graph_->NotifiedReady(0, now_);
+  EXPECT_TRUE(graph_->Outcome(order)->has_value());
+  EXPECT_EQ(Row("db").restarts, 0U);
+}
+
+TEST_F(ServiceGraphTest, StartOfADisabledServicePullsInWhatItRequires) {
+  Add("base").enabled = false;
+  Add("db", {}, {"base"}).enabled = false;
+  Begin();
+  EXPECT_THAT(Log(), IsEmpty());
+  EXPECT_EQ(Is("db"), State::kInactive);
+  const ServiceOrder order = Order(ServiceVerb::kStart, "db");
+  EXPECT_THAT(Log(), ElementsAre("spawn base", "spawn db"));
+  EXPECT_TRUE(graph_->Outcome(order)->has_value());
+}
+
+TEST_F(ServiceGraphTest, AStartThatFailsSaysHowAndIsTriedAgain) {
+  Add("db").ready.notify = true;
+  Begin();
+  Order(ServiceVerb::kStop, "db");
+  End("db", SIGTERM);
+  const ServiceOrder order = Order(ServiceVerb::kStart, "db");
+  EXPECT_FALSE(graph_->Outcome(order));
+  End("db", kExit(9));
+  const auto outcome = graph_->Outcome(order);
+  ASSERT_TRUE(outcome);
+  ASSERT_FALSE(*outcome);
+  EXPECT_THAT(outcome->error().Message(), HasSubstr("db has ended"));
+  EXPECT_EQ(Is("db"), State::kStarting);
+}
+
+TEST_F(ServiceGraphTest, AFailedServiceStartsByHandWithItsRecordForgiven) {
+  Add("db").restart.budget = 1;
+  Begin();
+  End("db", kExit(1));
+  EXPECT_EQ(Is("db"), State::kFailed);
+  Order(ServiceVerb::kStart, "db");
+  EXPECT_EQ(Is("db"), State::kReady);
+}
+
+TEST_F(ServiceGraphTest, ReloadSendsItsSignalToWhatIsReady) {
+  Add("db").reload_signal = SIGUSR1;
+  Begin();
+  Log();
+  Order(ServiceVerb::kReload, "db");
+  EXPECT_THAT(Log(), ElementsAre("signal db " + std::to_string(SIGUSR1)));
+  Order(ServiceVerb::kStop, "db");
+  EXPECT_FALSE(graph_->Order(ServiceVerb::kReload, 0, now_));
+}
+
+// --- Shutdown ---------------------------------------------------------------------------------
+
+TEST_F(ServiceGraphTest, ShutdownStopsInReverseOrderAndStartsNothing) {
+  Add("db");
+  Add("app", {}, {"db"});
+  Add("web", {"app"});
+  Add("late").wait_for_configure = true;
+  Begin();
+  Log();
+  graph_->BeginShutdown(now_ + 30s, now_);
+  Carry();
+  EXPECT_THAT(Log(), ElementsAre("signal web 15"));
+  EXPECT_EQ(Is("late"), State::kInactive);
+  End("web", SIGTERM);
+  EXPECT_THAT(Log(), ElementsAre("kill web", "signal app 15"));
+  End("app", kExit(1));
+  EXPECT_THAT(Log(), ElementsAre("kill app", "signal db 15"));
+  EXPECT_TRUE(graph_->any_running());
+  End("db", kExit(1));
+  EXPECT_THAT(Log(), ElementsAre("kill db"));
+  EXPECT_FALSE(graph_->any_running());
+  EXPECT_FALSE(graph_->Order(ServiceVerb::kStart, 0, now_));
+}
+
+TEST_F(ServiceGraphTest, AServiceThatDoesNotEndLeavesTimeForThoseBehindIt) {
+  Add("db").stop_timeout = 60s;
+  Add("web", {"db"}).stop_timeout = 60s;
+  Begin();
+  Log();
+  graph_->BeginShutdown(now_ + 10s, now_);
+  Carry();
+  Pass(5s);
+  EXPECT_THAT(Log(), ElementsAre("signal web 15", "kill web"));
+  End("web", SIGKILL);
+  EXPECT_THAT(Log(), ElementsAre("kill web", "signal db 15"));
+  Pass(4999ms);
+  EXPECT_THAT(Log(), IsEmpty());
+  Pass(1ms);
+  EXPECT_THAT(Log(), ElementsAre("kill db"));
+}
+
+TEST_F(ServiceGraphTest, ASecondShutdownRequestBringsTheDeadlineForwardAndNeverBack) {
+  Add("db").stop_timeout = 60s;
+  Begin();
+  graph_->BeginShutdown(now_ + 30s, now_);
+  graph_->BeginShutdown(now_ + 60s, now_);
+  Carry();
+  EXPECT_EQ(graph_->next_deadline(), now_ + 30s);
+  graph_->BeginShutdown(now_ + 2s, now_);
+  EXPECT_EQ(graph_->next_deadline(), now_ + 2s);
+}
+
+// --- The timeline -----------------------------------------------------------------------------
+
+TEST_F(ServiceGraphTest, TimelineNamesTheDependencyThatWasReadyLast) {
+  const auto ns = [](auto time) {
+    return std::chrono::nanoseconds(time.time_since_epoch()).count();
+  };
+  Add("fast").ready.notify = true;
+  Add("slow").ready.notify = true;
+  Add("web", {"slow", "fast"}).ready.notify = true;
+  Begin();
+  now_ += 1s;
+  graph_->NotifiedReady(Id("fast"), now_);
+  now_ += 1s;
+  graph_->NotifiedReady(Id("slow"), now_);
+  Carry();
+  now_ += 1s;
+  graph_->NotifiedReady(Id("web"), now_);
+  const ServiceRow web = Row("web");
+  EXPECT_STREQ(web.waits_for, "slow");
+  EXPECT_EQ(web.wanted_ns, ns(kStart + 2s));
+  EXPECT_EQ(web.start_ns, ns(kStart + 2s));
+  EXPECT_EQ(web.ready_ns, ns(kStart + 3s));
+  EXPECT_EQ(web.first_ready_ns, ns(kStart + 3s));
+  EXPECT_STREQ(Row("fast").waits_for, "");
+  now_ += 60s;
+  End("web", SIGKILL);
+  EXPECT_EQ(Row("web").wanted_ns, ns(kStart + 2s)) << "the boot's";
+  EXPECT_EQ(Row("web").start_ns, ns(kStart + 63s));
+  EXPECT_EQ(Row("web").ready_ns, 0);
+}
+
+TEST_F(ServiceGraphTest, ProcessesAreFoundByTheirNumber) {
+  for (int i = 0; i < 200; ++i) Add("s" + std::to_string(i));
+  Begin();
+  EXPECT_EQ(graph_->OfPid(Pid("s150")), Id("s150"));
+  EXPECT_FALSE(graph_->OfPid(99));
+  End("s150", kExit(0));
+  EXPECT_FALSE(graph_->OfPid(250));
+}
+
+}  // namespace
+}  // namespace berth::init

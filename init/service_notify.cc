@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "init/service_notify.h"
+
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+namespace berth::init {
+namespace {
+
+// In one call: somebody who writes rubbish without end does not hold PID 1.
+constexpr int kMaxDropped = 16;
+
+}  // namespace
+
+NotifyMessage ParseNotify(std::string_view text) {
+  NotifyMessage message;
+  while (!text.empty()) {
+    const size_t end = std::min(text.find('\n'), text.size());
+    const std::string_view line = text.substr(0, end);
+    text.remove_prefix(std::min(end + 1, text.size()));
+    if (line == "READY=1") {
+      message.ready = true;
+    } else if (line == "STOPPING=1") {
+      message.stopping = true;
+    } else if (line.starts_with("STATUS=")) {
+      message.status = line.substr(7);
+    }
+  }
+  return message;
+}
+
+Result<NotifySocket> NotifySocket::Open(const std::string& path) {
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  if (path.size() >= sizeof(address.sun_path)) return Fail("notify", ENAMETOOLONG, path);
+  memcpy(address.sun_path, path.data(), path.size());
+  UniqueFd fd(socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  if (!fd) return ErrnoError("notify", "socket");
+  const int on = 1;
+  if (setsockopt(fd.get(), SOL_SOCKET, SO_PASSCRED, &on, sizeof(on)) != 0) {
+    return ErrnoError("notify", "SO_PASSCRED");
+  }
+  unlink(path.c_str());
+  if (bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)) != 0) {
+    return ErrnoError("notify", "bind to " + path);
+  }
+  // The service may be anybody.
+  if (chmod(path.c_str(), 0666) != 0) return ErrnoError("notify", "chmod of " + path);
+  return NotifySocket(std::move(fd), path);
+}
+
+std::optional<NotifySocket::Received> NotifySocket::Take() {
+  for (int tries = 0; tries < kMaxDropped; ++tries) {
+    char text[kMaxNotifyBytes];
+    iovec part{text, sizeof(text)};
+    alignas(cmsghdr) char control[CMSG_SPACE(sizeof(ucred))];
+    msghdr header{};
+    header.msg_iov = &part;
+    header.msg_iovlen = 1;
+    header.msg_control = control;
+    header.msg_controllen = sizeof(control);
+    const ssize_t n = recvmsg(fd_.get(), &header, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return std::nullopt;
+    pid_t sender = 0;
+// musl's CMSG_NXTHDR compares sizes of two signs.
+#pragma clang diagnostic push
+#pragma clang diagnostic ignored "-Wsign-compare"
+    for (cmsghdr* part_of = CMSG_FIRSTHDR(&header); part_of != nullptr;
+         part_of = CMSG_NXTHDR(&header, part_of)) {
+#pragma clang diagnostic pop
+      if (part_of->cmsg_level != SOL_SOCKET) continue;
+      if (part_of->cmsg_type == SCM_CREDENTIALS) {
+        ucred who{};
+        memcpy(&who, CMSG_DATA(part_of), sizeof(who));
+        sender = who.pid;
+      } else if (part_of->cmsg_type == SCM_RIGHTS) {
+        // There is no room for any but the smallest; what came through is not to stay open.
+        const size_t bytes = part_of->cmsg_len - CMSG_LEN(0);
+        for (size_t at = 0; at + sizeof(int) <= bytes; at += sizeof(int)) {
+          int received = -1;
+          memcpy(&received, CMSG_DATA(part_of) + at, sizeof(received));
+          close(received);
+        }
+      }
+    }
+    if (sender <= 0 || (header.msg_flags & MSG_TRUNC) != 0) continue;
+    return Received{sender, ParseNotify(std::string_view(text, static_cast<size_t>(n)))};
+  }
+  return std::nullopt;
+}
+
+}  // namespace berth::init

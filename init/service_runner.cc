@@ -1,0 +1,377 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "init/service_runner.h"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/random.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "init/console.h"
+#include "init/mounts.h"
+#include "init/service_sockets.h"
+#include "init/service_spawn.h"
+#include "init/services.h"
+
+namespace berth::init {
+namespace {
+
+constexpr int kNotifyBatch = 16;  // messages of one service in one turn of the loop
+constexpr int kLinesBurst = 10;   // of one service on the console in a minute
+constexpr std::chrono::seconds kLinesPeriod{60};
+
+// From 0 to 1. Where the kernel has none yet, the middle: a boot must not wait for it.
+double Random() {
+  uint32_t value = 0;
+  if (getrandom(&value, sizeof(value), GRND_NONBLOCK) != sizeof(value)) return 0.5;
+  return value / 4294967295.0;
+}
+
+// Where it names no family, no socket address: the configuration was checked.
+socklen_t ToSockaddr(const Probe& probe, sockaddr_storage& to) {
+  sockaddr_in v4{};
+  v4.sin_family = AF_INET;
+  v4.sin_port = htons(probe.port);
+  if (inet_pton(AF_INET, probe.address.c_str(), &v4.sin_addr) == 1) {
+    memcpy(&to, &v4, sizeof(v4));
+    return sizeof(v4);
+  }
+  sockaddr_in6 v6{};
+  v6.sin6_family = AF_INET6;
+  v6.sin6_port = htons(probe.port);
+  if (inet_pton(AF_INET6, probe.address.c_str(), &v6.sin6_addr) == 1) {
+    memcpy(&to, &v6, sizeof(v6));
+    return sizeof(v6);
+  }
+  return 0;
+}
+
+std::string Where(const Probe& probe) {
+  return "connect to " + probe.address + " port " + std::to_string(probe.port);
+}
+
+}  // namespace
+
+ServiceRunner::ServiceRunner(const Config& config, ServicePlaces places, ServiceHooks hooks)
+    : config_(config),
+      places_(std::move(places)),
+      hooks_(std::move(hooks)),
+      graph_(config, Random) {}
+
+bool ServiceRunner::Watch(int fd, uint32_t events, Kind kind, uint64_t index) const {
+  epoll_event event{};
+  event.events = events;
+  event.data.u64 = index << 32 | kind;
+  return epoll_ctl(epoll_, EPOLL_CTL_ADD, fd, &event) == 0 ||
+         (errno == EEXIST && epoll_ctl(epoll_, EPOLL_CTL_MOD, fd, &event) == 0);
+}
+
+void ServiceRunner::Open(int epoll) {
+  epoll_ = epoll;
+  cgroups_.Open(places_.cgroup_root, config_);
+  for (ServiceId id = 0; id < config_.services.size(); ++id) {
+    if (!ConfigOf(id).sockets.empty()) OpenSockets(id);
+    if (!ConfigOf(id).ready.notify) continue;
+    if (notify_.empty()) {
+      if (auto made = MakeDirs(places_.notify_dir, 0755); !made) Warn(made.error());
+    }
+    auto opened = NotifySocket::Open(places_.notify_dir + "/" + ConfigOf(id).name);
+    if (!opened) {
+      Warn(opened.error());
+      continue;
+    }
+    Watch(opened->fd(), EPOLLIN, kNotify, id);
+    notify_.emplace(id, std::move(*opened));
+  }
+  if (auto opened = server_.Open(places_.control_socket); !opened) {
+    Warn(opened.error());
+  } else {
+    Watch(server_.fd(), EPOLLIN, kServer, 0);
+  }
+}
+
+void ServiceRunner::OpenSockets(ServiceId id) {
+  Sockets& sockets = sockets_[id];
+  for (const SocketConfig& each : ConfigOf(id).sockets) {
+    auto opened = OpenServiceSocket(each);
+    if (!opened) {
+      sockets.error = std::move(opened.error());
+      return;
+    }
+    sockets.fds.push_back(std::move(*opened));
+  }
+}
+
+void ServiceRunner::Begin(Time now) {
+  graph_.Begin(now);
+  Settle(now);
+}
+
+void ServiceRunner::Settle(Time now) {
+  for (auto actions = graph_.Take(); !actions.empty(); actions = graph_.Take()) {
+    for (const ServiceAction& each : actions) {
+      std::visit([this, now](const auto& action) { Do(action, now); }, each);
+    }
+  }
+  server_.Answer(graph_, now);
+  // Last: the shutdown that it begins must not find an action half done.
+  if (const auto end = std::exchange(ending_, std::nullopt); end && hooks_.end_machine) {
+    hooks_.end_machine(end->cause, graph_.Row(end->id));
+  }
+}
+
+void ServiceRunner::Event(uint64_t data, Time now) {
+  const ServiceId id = data >> 32;
+  switch (static_cast<uint32_t>(data)) {
+    case kNotify:
+      TakeNotify(id, now);
+      break;
+    case kSocket:
+      graph_.Connected(id, now);
+      break;
+    case kProbe:
+      ConnectionDone(id, now);
+      break;
+    case kServer:
+      server_.Accept([this](int fd, uint64_t client) { Watch(fd, EPOLLIN, kClient, client); }, now);
+      break;
+    case kClient:
+      server_.Read(
+          id, graph_,
+          [this](std::string_view text) {
+            return hooks_.configure ? hooks_.configure(text) : Result<>();
+          },
+          now);
+      break;
+    default:
+      break;
+  }
+  Settle(now);
+}
+
+bool ServiceRunner::Reaped(pid_t pid, int wait_status, Time now) {
+  if (const auto id = graph_.OfPid(pid)) {
+    graph_.Ended(*id, wait_status, now);
+  } else if (const auto probe = probe_pids_.find(pid); probe != probe_pids_.end()) {
+    const ServiceId of = probe->second;
+    probe_pids_.erase(probe);
+    const auto run = probes_.find(of);
+    if (run != probes_.end() && run->second.pid == pid) {
+      const std::string what = run->second.what;
+      EndProbeRun(of);
+      graph_.Probed(of, wait_status == 0, what + ": " + DescribeWaitStatus(wait_status), now);
+    }
+  } else {
+    return false;
+  }
+  Settle(now);
+  return true;
+}
+
+void ServiceRunner::TimePassed(Time now) {
+  for (auto run = probes_.begin(); run != probes_.end();) {
+    const ServiceId id = run->first;
+    const bool late = now >= run->second.deadline;
+    const std::string what = run->second.what;
+    ++run;  // before it goes
+    if (!late) continue;
+    EndProbeRun(id);
+    graph_.Probed(id, false, what + ": no answer in time", now);
+  }
+  server_.DropIdle(now);
+  const auto due = graph_.next_deadline();
+  if (due && now >= *due) graph_.TimePassed(now);
+  Settle(now);
+}
+
+std::optional<ServiceRunner::Time> ServiceRunner::next_deadline() const {
+  std::optional<Time> next = graph_.next_deadline();
+  const auto consider = [&next](std::optional<Time> time) {
+    if (time && (!next || *time < *next)) next = time;
+  };
+  for (const auto& [id, run] : probes_) consider(run.deadline);
+  consider(server_.next_deadline());
+  return next;
+}
+
+void ServiceRunner::BeginShutdown(Time deadline, Time now) {
+  graph_.BeginShutdown(deadline, now);
+  Settle(now);
+}
+
+// --- Actions ----------------------------------------------------------------------------------
+
+void ServiceRunner::Do(const action::Spawn& spawn, Time now) {
+  const ServiceConfig& service = ConfigOf(spawn.id);
+  std::vector<int> numbers;
+  if (const auto sockets = sockets_.find(spawn.id); sockets != sockets_.end()) {
+    if (sockets->second.error) return graph_.NotStarted(spawn.id, *sockets->second.error, now);
+    for (const UniqueFd& each : sockets->second.fds) numbers.push_back(each.get());
+  }
+  const auto notify = notify_.find(spawn.id);
+  const UniqueFd procs = cgroups_.Prepare(service);
+  auto pid = SpawnService({.config = &config_,
+                           .service = &service,
+                           .probe = {},
+                           .sockets = numbers,
+                           .notify_path = notify != notify_.end() ? notify->second.path() : "",
+                           .cgroup_procs = procs.get(),
+                           .console = places_.console.c_str()});
+  if (!pid) return graph_.NotStarted(spawn.id, pid.error(), now);
+  graph_.Started(spawn.id, *pid, Deadline::Clock::now());
+}
+
+void ServiceRunner::Do(const action::Signal& signal, Time /*now*/) {
+  if (signal.pid > 0) kill(signal.pid, signal.signal);
+}
+
+void ServiceRunner::Do(const action::KillTree& tree, Time /*now*/) {
+  if (cgroups_.Kill(ConfigOf(tree.id).name)) return;
+  // The number stays taken as long as anybody is left in the group.
+  if (tree.pid > 1) kill(-tree.pid, SIGKILL);
+}
+
+void ServiceRunner::Do(const action::Say& say, Time /*now*/) {
+  LogLimiter& limiter = lines_.try_emplace(say.id, kLinesBurst, kLinesPeriod).first->second;
+  if (say.level != LogLevel::kError && !limiter.Allow()) return;
+  std::string text = say.text;
+  if (const long swallowed = limiter.TakeSuppressed()) {
+    text += " (" + std::to_string(swallowed) + " such lines left out)";
+  }
+  Log(say.level, kProgram, text);
+}
+
+void ServiceRunner::Do(const action::EndMachine& end, Time /*now*/) {
+  if (!ending_) ending_ = end;
+}
+
+void ServiceRunner::Do(const action::WatchSockets& watch, Time now) {
+  const auto sockets = sockets_.find(watch.id);
+  if (sockets == sockets_.end()) return;
+  if (watch.on && sockets->second.error) {
+    // Nobody can ever connect: the start fails with the reason.
+    return graph_.Connected(watch.id, now);
+  }
+  for (const UniqueFd& each : sockets->second.fds) {
+    if (watch.on) {
+      Watch(each.get(), EPOLLIN, kSocket, watch.id);
+    } else {
+      epoll_ctl(epoll_, EPOLL_CTL_DEL, each.get(), nullptr);
+    }
+  }
+}
+
+// --- Readiness and health ---------------------------------------------------------------------
+
+// In its cgroup; else its process, or one of its session, which it leads.
+bool ServiceRunner::IsOf(ServiceId id, pid_t pid) const {
+  const pid_t leader = graph_.PidOf(id);
+  if (leader <= 0) return false;
+  return pid == leader || cgroups_.Holds(ConfigOf(id).name, pid) || getsid(pid) == leader;
+}
+
+void ServiceRunner::TakeNotify(ServiceId id, Time now) {
+  const auto socket = notify_.find(id);
+  if (socket == notify_.end()) return;
+  for (int i = 0; i < kNotifyBatch; ++i) {
+    const auto received = socket->second.Take();
+    if (!received) return;
+    if (!IsOf(id, received->sender)) {
+      LogLimiter& limiter = lines_.try_emplace(id, kLinesBurst, kLinesPeriod).first->second;
+      if (limiter.Allow()) {
+        Warn("notify: " + ConfigOf(id).name + ": message from process " +
+             std::to_string(received->sender) + ", which is not the service's; dropped");
+      }
+      continue;
+    }
+    if (received->message.stopping) graph_.NotifiedStatus(id, "is about to end");
+    if (received->message.status) graph_.NotifiedStatus(id, *received->message.status);
+    if (received->message.ready) graph_.NotifiedReady(id, now);
+  }
+}
+
+void ServiceRunner::Do(const action::StartProbe& start, Time now) {
+  EndProbeRun(start.id);
+  ProbeRun run;
+  run.deadline = now + start.timeout;
+  const auto passed = BeginProbe(start.id, *start.probe, run);
+  if (!passed) return graph_.Probed(start.id, false, passed.error().Message(), now);
+  if (*passed) return graph_.Probed(start.id, true, "", now);
+  if (run.pid > 0) probe_pids_[run.pid] = start.id;
+  probes_[start.id] = std::move(run);
+}
+
+// True where it has passed already, false where it is under way.
+Result<bool> ServiceRunner::BeginProbe(ServiceId id, const Probe& probe, ProbeRun& run) {
+  switch (probe.kind) {
+    case Probe::Kind::kFile:
+      if (access(probe.path.c_str(), F_OK) != 0) return ErrnoError("probe", probe.path);
+      return true;
+    case Probe::Kind::kPort: {
+      run.what = Where(probe);
+      sockaddr_storage address{};
+      const socklen_t length = ToSockaddr(probe, address);
+      run.connection.Reset(
+          socket(address.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+      if (!run.connection) return ErrnoError("probe", run.what);
+      if (connect(run.connection.get(), reinterpret_cast<const sockaddr*>(&address), length) == 0) {
+        return true;
+      }
+      if (errno != EINPROGRESS) return ErrnoError("probe", run.what);
+      if (!Watch(run.connection.get(), EPOLLOUT, kProbe, id)) return ErrnoError("probe", "epoll");
+      return false;
+    }
+    case Probe::Kind::kExec: {
+      run.what = probe.exec.empty() ? "probe" : probe.exec[0];
+      const UniqueFd procs = cgroups_.Prepare(ConfigOf(id));
+      BERTH_ASSIGN(run.pid, SpawnService({.config = &config_,
+                                          .service = &ConfigOf(id),
+                                          .probe = probe.exec,
+                                          .sockets = {},
+                                          .notify_path = "",
+                                          .cgroup_procs = procs.get(),
+                                          .console = places_.console.c_str()}));
+      return false;
+    }
+  }
+  return Fail("probe", EINVAL, "no such kind");
+}
+
+void ServiceRunner::ConnectionDone(ServiceId id, Time now) {
+  const auto run = probes_.find(id);
+  if (run == probes_.end() || !run->second.connection) return;
+  int errnum = 0;
+  socklen_t size = sizeof(errnum);
+  getsockopt(run->second.connection.get(), SOL_SOCKET, SO_ERROR, &errnum, &size);
+  sockaddr_storage peer{};
+  socklen_t peer_size = sizeof(peer);
+  // An event of an earlier connection with this number: this one is still on its way.
+  if (errnum == 0 && getpeername(run->second.connection.get(), reinterpret_cast<sockaddr*>(&peer),
+                                 &peer_size) != 0) {
+    return;
+  }
+  const std::string why = run->second.what + ": " + ErrnoName(errnum);
+  EndProbeRun(id);
+  graph_.Probed(id, errnum == 0, why, now);
+}
+
+void ServiceRunner::Do(const action::EndProbe& end, Time /*now*/) { EndProbeRun(end.id); }
+
+void ServiceRunner::EndProbeRun(ServiceId id) {
+  const auto run = probes_.find(id);
+  if (run == probes_.end()) return;
+  // It leads a session of its own; its number stays until Reaped has seen it.
+  if (run->second.pid > 0 && probe_pids_.contains(run->second.pid)) {
+    kill(-run->second.pid, SIGKILL);
+  }
+  probes_.erase(run);
+}
+
+}  // namespace berth::init

@@ -1,0 +1,461 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Services as real processes, in an event loop as PID 1's.
+#include "init/service_runner.h"
+
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <signal.h>
+#include <sys/epoll.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+#include <thread>
+
+#include "init/service_command.h"
+#include "protocol/base/io.h"
+
+namespace berth::init {
+namespace {
+
+using std::chrono_literals::operator""ms;
+using std::chrono_literals::operator""s;
+using ::testing::HasSubstr;
+using State = ServiceState;
+
+class ServiceRunnerTest : public testing::Test {
+ protected:
+  ServiceRunnerTest() {
+    char name[] = "/tmp/berth-services-XXXXXX";
+    dir_ = mkdtemp(name);
+    // Orphans come to the test as they come to PID 1.
+    prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGCHLD);
+    pthread_sigmask(SIG_BLOCK, &set, nullptr);
+    signals_.Reset(signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK));
+    epoll_.Reset(epoll_create1(EPOLL_CLOEXEC));
+    epoll_event event{};
+    event.events = EPOLLIN;
+    epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, signals_.get(), &event);
+  }
+  ~ServiceRunnerTest() override {
+    if (runner_) {
+      runner_->BeginShutdown(Deadline::Clock::now() + 5s, Deadline::Clock::now());
+      EXPECT_TRUE(Until([&] { return !runner_->any_running(); }));
+    }
+    std::filesystem::remove_all(dir_);
+  }
+
+  ServiceConfig& Add(std::string name, std::string script) {
+    ServiceConfig service;
+    service.name = std::move(name);
+    service.exec = "/bin/sh";
+    service.args = {"-c", std::move(script)};
+    service.output = dir_ + "/out";
+    service.stop_timeout = 5s;
+    config_.services.push_back(std::move(service));
+    return config_.services.back();
+  }
+  void Begin() {
+    runner_.emplace(config_,
+                    ServicePlaces{.cgroup_root = dir_ + "/no-cgroup",
+                                  .notify_dir = dir_ + "/notify",
+                                  .control_socket = dir_ + "/init.sock",
+                                  .console = "/dev/null"},
+                    ServiceHooks{.end_machine =
+                                     [this](ShutdownCause cause, const ServiceRow& row) {
+                                       ended_ = cause;
+                                       ended_row_ = row;
+                                     },
+                                 .configure = [this](std::string_view text) -> Result<> {
+                                   configured_ = text;
+                                   if (text == "bad") return Fail("configure", EINVAL, "bad text");
+                                   return {};
+                                 }});
+    runner_->Open(epoll_.get());
+    runner_->Begin(Deadline::Clock::now());
+  }
+  // Turns the loop until `done`, as PID 1 does it for ever.
+  template <typename Done>
+  bool Until(Done done) {
+    const auto end = Deadline::In(30s);
+    while (!done()) {
+      if (end.Passed()) return false;
+      Turn(end);
+    }
+    return true;
+  }
+  void Turn(Deadline end) {
+    Deadline next = end;
+    if (const auto due = runner_->next_deadline(); due && *due < end.at()) next = Deadline(*due);
+    epoll_event events[8];
+    const int n = epoll_wait(epoll_.get(), events, 8, std::min(next.PollTimeoutMs(), 100));
+    for (int i = 0; i < n; ++i) {
+      if (events[i].data.u64 != 0) runner_->Event(events[i].data.u64, Deadline::Clock::now());
+      signalfd_siginfo info;
+      while (read(signals_.get(), &info, sizeof(info)) > 0) {
+      }
+    }
+    int status = 0;
+    for (pid_t pid; (pid = waitpid(-1, &status, WNOHANG)) > 0;) {
+      runner_->Reaped(pid, status, Deadline::Clock::now());
+    }
+    runner_->TimePassed(Deadline::Clock::now());
+  }
+  ServiceRow Row(std::string_view name) {
+    return runner_->graph().Row(runner_->graph().Find(name).value());
+  }
+  bool Gets(std::string_view name, State state) {
+    const bool got = Until([&] { return Row(name).state == state; });
+    EXPECT_TRUE(got) << name << " is " << static_cast<int>(Row(name).state) << ": "
+                     << Row(name).detail;
+    return got;
+  }
+  std::string Out() {
+    const auto text = ReadFile((dir_ + "/out").c_str(), 1 << 20);
+    return text ? *text : "";
+  }
+  ServiceReply Ask(ServiceVerb verb, std::string_view name, std::string_view text = "") {
+    ServiceRequest request{.verb = verb, .text_bytes = static_cast<uint32_t>(text.size())};
+    name.copy(request.name, sizeof(request.name) - 1);
+    Result<ServiceReply> reply = Fail("test", 0, "not asked");
+    std::atomic<bool> done = false;
+    std::thread client([&] {
+      reply = AskServices((dir_ + "/init.sock").c_str(), request, text, Deadline::In(30s));
+      done = true;
+    });
+    EXPECT_TRUE(Until([&] { return done.load(); }));
+    client.join();
+    EXPECT_TRUE(reply) << reply.error().Message();
+    return reply ? *reply : ServiceReply{};
+  }
+
+  std::string dir_;
+  Config config_;
+  UniqueFd signals_;
+  UniqueFd epoll_;
+  std::optional<ServiceRunner> runner_;
+  std::optional<ShutdownCause> ended_;
+  ServiceRow ended_row_;
+  std::string configured_;
+};
+
+constexpr const char* kSleep = "exec sleep 1000";
+
+TEST_F(ServiceRunnerTest, RunsInOrderWithItsEnvironmentAndOutput) {
+  std::ofstream(dir_ + "/env") << "# a comment\nB='from file'\nC=file\n";
+  config_.environment = {{"A", "all"}, {"C", "all"}};
+  ServiceConfig& first = Add("first", "echo $A $B $C $HOME $USER; pwd");
+  first.oneshot = true;
+  first.env_file = dir_ + "/env";
+  first.env = {{"C", "own"}};
+  first.cwd = "/usr";
+  Add("second", "echo second; exec sleep 1000").requires_ = {"first"};
+  Begin();
+  ASSERT_TRUE(Gets("second", State::kReady));
+  ASSERT_TRUE(Until([&] { return Out().find("second") != std::string::npos; }));
+  EXPECT_EQ(Out(), "all from file own /root root\n/usr\nsecond\n");
+}
+
+TEST_F(ServiceRunnerTest, IsThereAgainAfterASIGKILLWithAllItForkedGone) {
+  Add("web", "sleep 1000 & echo $!; exec sleep 1000");
+  Begin();
+  ASSERT_TRUE(Until([&] { return Out().ends_with("\n"); }));
+  const pid_t forked = std::stoi(Out());
+  const pid_t first = Row("web").pid;
+  kill(first, SIGKILL);
+  ASSERT_TRUE(Until([&] { return Row("web").pid > 0 && Row("web").pid != first; }));
+  EXPECT_TRUE(Until([&] { return kill(forked, 0) != 0; }));
+  EXPECT_EQ(Row("web").restarts, 1U);
+  EXPECT_EQ(Row("web").exit_signal, SIGKILL);
+}
+
+TEST_F(ServiceRunnerTest, RunsAsItsUserWithItsLimitsAndCapabilities) {
+  if (geteuid() != 0) GTEST_SKIP() << "needs root";
+  ServiceConfig& web = Add("web", "id -u; id -G; ulimit -n; grep CapEff /proc/self/status");
+  web.output = dir_ + "/out";
+  web.oneshot = true;
+  web.user = "1234";
+  web.group = "77";
+  web.groups = {"88"};
+  web.rlimits = {{RLIMIT_NOFILE, {55, 55}}};
+  web.capabilities = uint64_t{1} << 10;
+  Begin();
+  ASSERT_TRUE(Gets("web", State::kDone));
+  EXPECT_EQ(Out(), "1234\n77 88\n55\nCapEff:\t0000000000000400\n");
+}
+
+TEST_F(ServiceRunnerTest, AnUnknownUserAndAMissingProgramNameTheStep) {
+  Add("who", kSleep).user = "nobody-of-this-name";
+  Add("what", kSleep).exec = "/no/such/program";
+  for (ServiceConfig& each : config_.services) each.restart.when = RestartWhen::kNever;
+  Begin();
+  EXPECT_EQ(Row("who").state, State::kFailed);
+  EXPECT_THAT(Row("who").detail, HasSubstr("user: ENOENT"));
+  EXPECT_EQ(Row("what").state, State::kFailed);
+  EXPECT_THAT(Row("what").detail, HasSubstr("exec: ENOENT"));
+  EXPECT_THAT(Row("what").detail, HasSubstr("no such file"));
+}
+
+TEST_F(ServiceRunnerTest, StopKillsWhatIgnoresItsSignal) {
+  ServiceConfig& deaf = Add("deaf", "trap '' TERM; echo up; while :; do sleep 1000; done");
+  deaf.stop_timeout = 100ms;
+  Begin();
+  ASSERT_TRUE(Until([&] { return Out() == "up\n"; }));
+  const ServiceReply reply = Ask(ServiceVerb::kStop, "deaf");
+  EXPECT_EQ(reply.answer.errnum, 0);
+  EXPECT_EQ(Row("deaf").state, State::kInactive);
+  EXPECT_EQ(Row("deaf").exit_signal, SIGKILL);
+}
+
+TEST_F(ServiceRunnerTest, TheEndOfMainIsToldWithItsStatus) {
+  Add("app", "exit 42").main = true;
+  Begin();
+  ASSERT_TRUE(Until([&] { return ended_.has_value(); }));
+  EXPECT_EQ(*ended_, ShutdownCause::kMain);
+  EXPECT_EQ(ended_row_.exit_code, 42);
+}
+
+// --- Readiness --------------------------------------------------------------------------------
+
+// What sd_notify(3) does, in the shell's reach.
+constexpr const char* kNotify =
+    "notify() { perl -MSocket -e 'socket(S, AF_UNIX, SOCK_DGRAM, 0);"
+    " send(S, $ARGV[0], 0, pack_sockaddr_un($ENV{NOTIFY_SOCKET})) or die' \"$1\"; }; ";
+
+TEST_F(ServiceRunnerTest, ReadyWhenItSaysSo) {
+  ServiceConfig& db = Add("db", std::string(kNotify) +
+                                    "notify 'STATUS=recovering'; read go < $FIFO; notify "
+                                    "READY=1; exec sleep 1000");
+  ASSERT_EQ(mkfifo((dir_ + "/fifo").c_str(), 0600), 0);
+  db.env = {{"FIFO", dir_ + "/fifo"}};
+  db.ready.notify = true;
+  Begin();
+  ASSERT_TRUE(Until([&] { return std::string_view(Row("db").detail) == "recovering"; }));
+  EXPECT_EQ(Row("db").state, State::kStarting);
+  const UniqueFd fifo(open((dir_ + "/fifo").c_str(), O_RDWR | O_CLOEXEC));
+  ASSERT_EQ(write(fifo.get(), "\n", 1), 1);
+  EXPECT_TRUE(Gets("db", State::kReady));
+}
+
+TEST_F(ServiceRunnerTest, AMessageOfAProcessThatIsNotTheServicesIsDropped) {
+  Add("db", kSleep).ready.notify = true;
+  Begin();
+  const UniqueFd fd(socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  (dir_ + "/notify/db").copy(address.sun_path, sizeof(address.sun_path) - 1);
+  const auto send_text = [&](std::string_view text) {
+    return sendto(fd.get(), text.data(), text.size(), 0, reinterpret_cast<sockaddr*>(&address),
+                  sizeof(address));
+  };
+  ASSERT_GT(send_text("READY=1"), 0) << errno;
+  testing::internal::CaptureStderr();
+  Turn(Deadline::In(10s));
+  EXPECT_THAT(testing::internal::GetCapturedStderr(), HasSubstr("which is not the service's"));
+  EXPECT_EQ(Row("db").state, State::kStarting);
+}
+
+TEST_F(ServiceRunnerTest, ReadyWhenAFileIsThere) {
+  ServiceConfig& db = Add("db", "sleep 0.05; touch $FILE; exec sleep 1000");
+  db.env = {{"FILE", dir_ + "/ready"}};
+  db.ready.probe = Probe{};
+  db.ready.probe->kind = Probe::Kind::kFile;
+  db.ready.probe->path = dir_ + "/ready";
+  db.ready.interval = 10ms;
+  Begin();
+  EXPECT_EQ(Row("db").state, State::kStarting);
+  EXPECT_TRUE(Gets("db", State::kReady));
+}
+
+TEST_F(ServiceRunnerTest, ReadyWhenAPortAcceptsAndUnhealthyWhenItNoLongerDoes) {
+  UniqueFd listener(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t length = sizeof(address);
+  ASSERT_EQ(bind(listener.get(), reinterpret_cast<sockaddr*>(&address), length), 0);
+  ASSERT_EQ(getsockname(listener.get(), reinterpret_cast<sockaddr*>(&address), &length), 0);
+  Probe probe;
+  probe.port = ntohs(address.sin_port);
+  ServiceConfig& db = Add("db", kSleep);
+  db.ready.probe = probe;
+  db.ready.interval = 10ms;
+  db.health = HealthConfig{.probe = probe, .interval = 10ms, .unhealthy_after = 2};
+  Begin();
+  ASSERT_TRUE(
+      Until([&] { return std::string_view(Row("db").detail).find("ECONNREFUSED") != ~size_t{0}; }));
+  ASSERT_EQ(listen(listener.get(), 128), 0);
+  ASSERT_TRUE(Gets("db", State::kReady));
+  ASSERT_TRUE(Until([&] { return Row("db").health == ServiceHealth::kHealthy; }));
+  listener.Reset();
+  ASSERT_TRUE(Until([&] { return Row("db").health == ServiceHealth::kUnhealthy; }));
+  EXPECT_EQ(Row("db").state, State::kReady);
+}
+
+TEST_F(ServiceRunnerTest, AnExecProbeThatHangsIsKilledWithAllItForked) {
+  ServiceConfig& db = Add("db", kSleep);
+  db.ready.probe = Probe{};
+  db.ready.probe->kind = Probe::Kind::kExec;
+  db.ready.probe->exec = {"/bin/sh", "-c",
+                          "test -e " + dir_ + "/go || { sleep 1000 & echo $!; sleep 1000; }"};
+  db.ready.interval = 10ms;
+  db.ready.timeout = 200ms;  // of one probe, too
+  db.restart.first = 10ms;
+  Begin();
+  ASSERT_TRUE(Until([&] { return Out().ends_with("\n"); }));
+  const pid_t forked = std::stoi(Out());
+  EXPECT_TRUE(Until([&] { return kill(forked, 0) != 0; }));
+  std::ofstream(dir_ + "/go") << "";
+  EXPECT_TRUE(Gets("db", State::kReady));
+}
+
+// --- Sockets ----------------------------------------------------------------------------------
+
+TEST_F(ServiceRunnerTest, OnDemandServiceGetsItsSocketsAtTheFirstConnection) {
+  ServiceConfig& web =
+      Add("web",
+          "echo $LISTEN_FDS $LISTEN_FDNAMES; test $LISTEN_PID = $$ && echo own; "
+          "perl -MSocket -e 'open(L, \"+<&=3\"); accept(C, L); syswrite(C, \"hello\")'");
+  web.on_demand = true;
+  web.sockets = {{.name = "http", .listen = "unix:" + dir_ + "/sub/web.sock", .mode = 0600},
+                 {.name = "admin", .listen = "tcp:127.0.0.1:0"}};
+  Begin();
+  EXPECT_EQ(Row("web").state, State::kWaiting);
+  struct stat info = {};
+  ASSERT_EQ(stat((dir_ + "/sub/web.sock").c_str(), &info), 0);
+  EXPECT_EQ(info.st_mode & 07777, 0600U);
+  const UniqueFd fd(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  (dir_ + "/sub/web.sock").copy(address.sun_path, sizeof(address.sun_path) - 1);
+  ASSERT_EQ(connect(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof(address)), 0);
+  ASSERT_TRUE(Until([&] { return Row("web").exit_code == 0; }));
+  char text[5];
+  ASSERT_EQ(read(fd.get(), text, 5), 5);
+  EXPECT_EQ(std::string_view(text, 5), "hello");
+  EXPECT_EQ(Out(), "2 http:admin\nown\n");
+  EXPECT_TRUE(Gets("web", State::kWaiting));
+}
+
+TEST_F(ServiceRunnerTest, ASocketThatCannotBeOpenedIsItsServicesFailure) {
+  ServiceConfig& web = Add("web", kSleep);
+  web.sockets = {{.name = "a", .listen = "unix:" + std::string(200, 'x')}};
+  web.restart.when = RestartWhen::kNever;
+  Add("other", kSleep);
+  Begin();
+  EXPECT_EQ(Row("web").state, State::kFailed);
+  EXPECT_THAT(Row("web").detail, HasSubstr("socket: EINVAL"));
+  EXPECT_EQ(Row("other").state, State::kReady);
+}
+
+// --- Orders -----------------------------------------------------------------------------------
+
+TEST_F(ServiceRunnerTest, OrdersAreAnsweredWhenTheyAreDone) {
+  Add("db", kSleep);
+  Add("web", kSleep).enabled = false;
+  Begin();
+  const ServiceReply list = Ask(ServiceVerb::kList, "");
+  ASSERT_EQ(list.rows.size(), 2U);
+  EXPECT_EQ(list.rows[0].state, State::kReady);
+  EXPECT_EQ(list.rows[1].state, State::kInactive);
+  EXPECT_EQ(Ask(ServiceVerb::kStart, "web").answer.errnum, 0);
+  EXPECT_EQ(Row("web").state, State::kReady);
+  const pid_t before = Row("web").pid;
+  EXPECT_EQ(Ask(ServiceVerb::kRestart, "web").answer.errnum, 0);
+  EXPECT_NE(Row("web").pid, before);
+  EXPECT_EQ(Ask(ServiceVerb::kStop, "web").answer.errnum, 0);
+  EXPECT_EQ(Row("web").state, State::kInactive);
+  EXPECT_EQ(Ask(ServiceVerb::kReload, "web").answer.errnum, ESRCH);
+  const ServiceReply unknown = Ask(ServiceVerb::kStart, "nothing");
+  EXPECT_EQ(unknown.answer.errnum, ENOENT);
+  EXPECT_THAT(unknown.answer.message, HasSubstr("no service \"nothing\""));
+  EXPECT_EQ(Ask(ServiceVerb::kStatus, "db").rows.at(0).pid, Row("db").pid);
+}
+
+TEST_F(ServiceRunnerTest, TimeoutOfAnOrderLeavesItGoingOn) {
+  Add("db", kSleep).ready.notify = true;
+  config_.services[0].enabled = false;
+  Begin();
+  ServiceRequest request{.verb = ServiceVerb::kStart, .timeout_ms = 50, .name = "db"};
+  std::atomic<bool> done = false;
+  Result<ServiceReply> reply = Fail("test", 0, "");
+  std::thread client([&] {
+    reply = AskServices((dir_ + "/init.sock").c_str(), request, "", Deadline::In(30s));
+    done = true;
+  });
+  EXPECT_TRUE(Until([&] { return done.load(); }));
+  client.join();
+  ASSERT_TRUE(reply);
+  EXPECT_EQ(reply->answer.errnum, ETIMEDOUT);
+  EXPECT_EQ(Row("db").state, State::kStarting);
+}
+
+TEST_F(ServiceRunnerTest, ConfigureIsTakenOnceAndReleasesWhoWaits) {
+  Add("app", kSleep).wait_for_configure = true;
+  Begin();
+  EXPECT_EQ(Row("app").state, State::kWaiting);
+  const ServiceReply refused = Ask(ServiceVerb::kConfigure, "", "bad");
+  EXPECT_EQ(refused.answer.errnum, EINVAL);
+  EXPECT_STREQ(refused.answer.message, "bad text");
+  EXPECT_EQ(Row("app").state, State::kWaiting);
+  EXPECT_EQ(Ask(ServiceVerb::kConfigure, "", "hostname = \"a\"").answer.errnum, 0);
+  EXPECT_EQ(configured_, "hostname = \"a\"");
+  EXPECT_EQ(Row("app").state, State::kReady);
+  EXPECT_EQ(Ask(ServiceVerb::kConfigure, "", "").answer.errnum, EALREADY);
+}
+
+TEST_F(ServiceRunnerTest, ClientsBeyondTheBoundAreRefusedAndSilentOnesLetGo) {
+  Add("db", kSleep);
+  Begin();
+  std::vector<UniqueFd> clients;
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  (dir_ + "/init.sock").copy(address.sun_path, sizeof(address.sun_path) - 1);
+  for (int i = 0; i < kMaxServiceClients; ++i) {
+    clients.emplace_back(socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
+    ASSERT_EQ(connect(clients.back().get(), reinterpret_cast<sockaddr*>(&address), sizeof(address)),
+              0);
+    Turn(Deadline::In(10s));
+  }
+  EXPECT_EQ(Ask(ServiceVerb::kList, "").answer.errnum, EAGAIN);
+  char byte;
+  ASSERT_TRUE(Until([&] { return recv(clients[0].get(), &byte, 1, MSG_DONTWAIT) == 0; }));
+  EXPECT_EQ(Ask(ServiceVerb::kList, "").answer.errnum, 0);
+}
+
+TEST_F(ServiceRunnerTest, HundredServicesAndAStormOfOrphans) {
+  for (int i = 0; i < 100; ++i) Add("s" + std::to_string(i), kSleep);
+  Add("storm", "i=0; while [ $i -lt 500 ]; do (true & true); i=$((i+1)); done").oneshot = true;
+  Begin();
+  ASSERT_TRUE(Gets("storm", State::kDone));
+  ASSERT_TRUE(Gets("s99", State::kReady));
+  EXPECT_EQ(Ask(ServiceVerb::kList, "").rows.size(), 101U);
+}
+
+TEST_F(ServiceRunnerTest, ShutdownStopsInReverseOrder) {
+  const char* script = "trap 'echo $NAME; exit' TERM; echo up; while :; do sleep 1000 & wait; done";
+  Add("db", script).env = {{"NAME", "db"}};
+  Add("web", script).env = {{"NAME", "web"}};
+  config_.services[1].after = {"db"};
+  Begin();
+  ASSERT_TRUE(Until([&] { return Out() == "up\nup\n"; }));
+  runner_->BeginShutdown(Deadline::Clock::now() + 30s, Deadline::Clock::now());
+  ASSERT_TRUE(Until([&] { return !runner_->any_running(); }));
+  EXPECT_EQ(Out(), "up\nup\nweb\ndb\n");
+}
+
+}  // namespace
+}  // namespace berth::init

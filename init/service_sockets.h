@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Sockets that PID 1 opens for a service before any service starts, and keeps: nobody who connects
+// while the service is down is refused.
+#ifndef BERTH_INIT_SERVICE_SOCKETS_H_
+#define BERTH_INIT_SERVICE_SOCKETS_H_
+
+#include <sys/socket.h>
+
+#include <string>
+#include <string_view>
+
+#include "init/config.h"
+#include "protocol/base/result.h"
+#include "protocol/base/unique_fd.h"
+
+namespace berth::init {
+
+struct ListenAddress {
+  int type = SOCK_STREAM;
+  sockaddr_storage address{};
+  socklen_t length = 0;
+  std::string unix_path;  // of a Unix socket
+};
+
+// "tcp:0.0.0.0:80", "tcp:[::]:80", "udp:…", "unix:/run/x.sock", "vsock:PORT". EINVAL otherwise.
+Result<ListenAddress> ParseListen(std::string_view text);
+
+// Bound and, where it is a stream, listening. A Unix socket of that name is replaced.
+Result<UniqueFd> OpenServiceSocket(const SocketConfig& socket);
+
+}  // namespace berth::init
+
+#endif  // BERTH_INIT_SERVICE_SOCKETS_H_
