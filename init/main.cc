@@ -5,10 +5,12 @@
 #include <unistd.h>
 
 #include <span>
+#include <string_view>
 
 #include "init/agent.h"
 #include "init/cmdline.h"
 #include "init/command.h"
+#include "init/config.h"
 #include "init/console.h"
 #include "init/listener.h"
 #include "init/module_loader.h"
@@ -73,6 +75,12 @@ Result<Machine> Boot(BootPhases& phases) {
   return Machine{options.timeline, AgentPath(options), std::move(listener)};
 }
 
+// The host's part of the configuration, as text: nothing in it means anything yet.
+Result<> TakeConfigure(std::string_view text) {
+  if (text.empty()) return {};
+  return Fail("configure", ENOTSUP, "this PID 1 takes no configuration from the host");
+}
+
 [[noreturn]] void RunAsPid1() {
   BootPhases phases;
   phases.Begin("pid1");
@@ -80,8 +88,9 @@ Result<Machine> Boot(BootPhases& phases) {
   BlockSignals();
   auto machine = Boot(phases);
   if (!machine) Fatal(machine.error());
-  Supervisor supervisor(Agent(std::move(machine->agent_path), std::move(machine->listener)),
-                        phases);
+  const Config config;
+  Supervisor supervisor(Agent(std::move(machine->agent_path), std::move(machine->listener)), phases,
+                        config, TakeConfigure);
   if (auto started = supervisor.Start(); !started) Fatal(started.error());
   if (machine->timeline) Info("timeline in us: " + phases.Text());
   supervisor.Run();
