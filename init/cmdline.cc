@@ -7,6 +7,8 @@
 namespace berth::init {
 namespace {
 
+constexpr std::string_view kBerthPrefix = "berth.";
+
 constexpr bool IsBlank(char c) { return c == ' ' || c == '\t' || c == '\n' || c == '\r'; }
 
 void Mistake(Options& options, std::string_view key, std::string_view value,
@@ -91,7 +93,6 @@ constexpr Key kKeys[] = {
     {"berth.modules", AddModules},
     {"berth.init", SetPath<&Options::init>},
     {"berth.agent", SetPath<&Options::agent>},
-    {"berth.hostname", SetText<&Options::hostname>},
     {"berth.timeline", [](Options& o, std::string_view, std::string_view) { o.timeline = true; }},
 };
 
@@ -99,13 +100,13 @@ void Apply(Options& options, std::string_view word, bool berth_only) {
   const size_t equals = std::min(word.find('='), word.size());
   const std::string_view name = word.substr(0, equals);
   const std::string_view value = word.substr(std::min(equals + 1, word.size()));
-  const bool is_berth = name.starts_with("berth.");
+  const bool is_berth = name.starts_with(kBerthPrefix);
   if (is_berth != berth_only) return;
   const auto* key = std::ranges::find(kKeys, name, &Key::name);
   if (key != std::end(kKeys)) {
     key->apply(options, name, value);
   } else if (is_berth) {
-    options.mistakes.push_back("kernel command line: unknown key " + std::string(name));
+    options.config_words.emplace_back(word);
   } else if (const size_t dot = name.find('.'); dot != std::string_view::npos && dot != 0) {
     ModuleParameter parameter{std::string(name.substr(0, dot)), std::string(word.substr(dot + 1))};
     std::ranges::replace(parameter.module, '-', '_');
@@ -114,6 +115,14 @@ void Apply(Options& options, std::string_view word, bool berth_only) {
 }
 
 }  // namespace
+
+std::vector<std::string_view> EarlyKeys() {
+  std::vector<std::string_view> names;
+  for (const Key& key : kKeys) {
+    if (key.name.starts_with(kBerthPrefix)) names.push_back(key.name.substr(kBerthPrefix.size()));
+  }
+  return names;
+}
 
 std::vector<std::string> CmdlineWords(std::string_view text) {
   text = text.substr(0, std::min({text.size(), kMaxCmdlineBytes, text.find('\0')}));

@@ -2,7 +2,9 @@
 //
 // The kernel command line as berth-init reads it. A pure parser: one text in, one value out.
 //
-// docs/init.md lists the keys; the table in cmdline.cc is what both follow. A key without the
+// docs/init.md lists the keys; the table in cmdline.cc is what both follow. They are those that are
+// needed before init.toml can be read. Every other "berth." word is one of init.toml's keys, and is
+// passed on to its decoder (config_decode.h), which also knows what is none. A key without the
 // "berth." prefix is the kernel's own and is read where distributions honour it too (root=,
 // rootfstype=, ro, rw). The last of several equal keys wins, as it does in the kernel.
 #ifndef BERTH_INIT_CMDLINE_H_
@@ -38,10 +40,10 @@ struct Options {
   std::chrono::milliseconds root_wait{10'000};
   std::string init;       // a program to exec as PID 1 in place of berth-init, once root is mounted
   std::string agent;      // empty: kAgentPath
-  std::string hostname;   // empty: /etc/hostname
   bool timeline = false;  // say on the console when each phase of the boot began
   std::vector<std::string> modules;                // loaded before those of modules.load
   std::vector<ModuleParameter> module_parameters;  // module.name=value
+  std::vector<std::string> config_words;           // "berth.KEY=VALUE" of init.toml's keys
   std::vector<std::string> mistakes;               // one sentence each, for the console
 };
 
@@ -53,6 +55,9 @@ inline constexpr size_t kMaxCmdlineWords = 1024;       // words after that are n
 std::vector<std::string> CmdlineWords(std::string_view text);
 
 Options ParseCmdline(std::string_view text);
+
+// The keys after "berth." that are read here: what an unknown one may have been meant to be.
+std::vector<std::string_view> EarlyKeys();
 
 }  // namespace berth::init
 

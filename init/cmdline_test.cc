@@ -43,7 +43,7 @@ TEST(ParseCmdline, ReadsEveryBerthKey) {
   const Options options = ParseCmdline(
       "berth.root=/dev/vdb berth.rootfstype=ext4 berth.rootflags=noatime berth.rootwait=3 "
       "berth.overlay=/dev/vdc berth.modules=virtio_net,loop berth.init=/lib/systemd/systemd "
-      "berth.agent=/opt/agent berth.hostname=web1 berth.timeline");
+      "berth.agent=/opt/agent berth.timeline");
   EXPECT_EQ(options.root, "/dev/vdb");
   EXPECT_EQ(options.root_fstype, "ext4");
   EXPECT_EQ(options.root_flags, "noatime");
@@ -53,7 +53,6 @@ TEST(ParseCmdline, ReadsEveryBerthKey) {
   EXPECT_THAT(options.modules, ElementsAre("virtio_net", "loop"));
   EXPECT_EQ(options.init, "/lib/systemd/systemd");
   EXPECT_EQ(options.agent, "/opt/agent");
-  EXPECT_EQ(options.hostname, "web1");
   EXPECT_TRUE(options.timeline);
   EXPECT_THAT(options.mistakes, IsEmpty());
 }
@@ -77,15 +76,31 @@ TEST(ParseCmdline, LastOfEqualKeysWins) {
   EXPECT_EQ(options.overlay_device, "");
 }
 
-TEST(ParseCmdline, NamesUnknownKeysAndBadValues) {
-  const Options options = ParseCmdline(
-      "berth.rot=/dev/vda berth.overlay=zfs berth.rootwait=soon berth.init=sbin/init foo=bar");
+TEST(ParseCmdline, NamesBadValues) {
+  const Options options =
+      ParseCmdline("berth.overlay=zfs berth.rootwait=soon berth.init=sbin/init foo=bar");
   EXPECT_THAT(options.mistakes,
-              ElementsAre(HasSubstr("berth.rot"), HasSubstr("berth.overlay=zfs"),
-                          HasSubstr("berth.rootwait=soon"), HasSubstr("berth.init=sbin/init")));
+              ElementsAre(HasSubstr("berth.overlay=zfs"), HasSubstr("berth.rootwait=soon"),
+                          HasSubstr("berth.init=sbin/init")));
   EXPECT_EQ(options.overlay, Overlay::kAuto);
   EXPECT_EQ(options.root_wait, 10s);
   EXPECT_EQ(options.init, "");
+}
+
+TEST(ParseCmdline, PassesOnTheKeysOfTheConfigurationInTheirOrder) {
+  const Options options = ParseCmdline(
+      "berth.hostname=a quiet \"berth.service.web.args=['a b']\" berth.root=/dev/vda berth.rot=x "
+      "berth.service.web.main");
+  EXPECT_THAT(options.config_words,
+              ElementsAre("berth.hostname=a", "berth.service.web.args=['a b']", "berth.rot=x",
+                          "berth.service.web.main"));
+  EXPECT_EQ(options.root, "/dev/vda");
+  EXPECT_THAT(options.mistakes, IsEmpty());
+}
+
+TEST(ParseCmdline, EarlyKeysAreThoseOfTheTable) {
+  EXPECT_THAT(EarlyKeys(), ElementsAre("root", "rootfstype", "rootflags", "rootwait", "overlay",
+                                       "modules", "init", "agent", "timeline"));
 }
 
 TEST(ParseCmdline, RootWaitOutOfRangeIsRefused) {

@@ -8,6 +8,7 @@
 #include <string>
 #include <string_view>
 
+#include "init/config_check.h"
 #include "init/console.h"
 #include "init/service_command.h"
 #include "protocol/base/log.h"
@@ -22,6 +23,8 @@ constexpr std::string_view kHelp =
 As PID 1 it takes no arguments: it reads the kernel command line (docs/init.md).
   --version            print the version
   --help               print this
+  --check FILE         name every mistake in an init.toml; - is the standard input
+  --keys               print the table of its keys, in Markdown
 In a guest, about the services of /etc/berth/init.toml, as root:
   status [SERVICE]     what they do, as a table; --json: for programs
   start SERVICE        start it and what it requires; returns when it is ready
@@ -61,6 +64,7 @@ int RunCommand(std::span<char* const> argv) {
     if (argv.size() >= 2 && IsServiceVerb(argv[1])) {
       return RunServiceCommand(argv.subspan(1), kServiceSocketPath);
     }
+    if (argv.size() == 3 && std::string_view(argv[1]) == "--check") return CheckConfig(argv[2]);
     if (argv.size() != 2) {
       return Usage("runs as PID 1 of a guest, and this is process " + std::to_string(getpid()) +
                    "; try --help");
@@ -71,6 +75,8 @@ int RunCommand(std::span<char* const> argv) {
     Print("berth-init " BERTH_BUILD_ID "\n");
     return 0;
   }
+  if (word == "--keys") return PrintConfigKeys();
+  if (word == "--check") return Usage("--check needs one FILE; - is the standard input");
   if (word == "--help") {
     Print(kHelp);
     return 0;

@@ -171,6 +171,9 @@ struct ServiceConfig {
   bool enabled = true;     // false: only `berth-init start` starts it
   std::vector<SocketConfig> sockets;
   std::string output = "console";  // "console", "null", or the path of a file to append to
+  // Not empty: it is not started, and shows as failed with this reason (config_decode.h). Of what
+  // else stands here only the name can be trusted.
+  std::string mistake;
 };
 
 struct ShutdownConfig {

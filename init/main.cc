@@ -5,12 +5,15 @@
 #include <unistd.h>
 
 #include <span>
+#include <string>
 #include <string_view>
+#include <vector>
 
 #include "init/agent.h"
 #include "init/cmdline.h"
 #include "init/command.h"
 #include "init/config.h"
+#include "init/config_decode.h"
 #include "init/console.h"
 #include "init/listener.h"
 #include "init/module_loader.h"
@@ -18,6 +21,7 @@
 #include "init/network.h"
 #include "init/phases.h"
 #include "init/root.h"
+#include "init/service_configure.h"
 #include "init/supervise.h"
 #include "init/uevent.h"
 #include "protocol/base/io.h"
@@ -26,7 +30,8 @@ namespace berth::init {
 namespace {
 
 struct Machine {
-  bool timeline;
+  Options options;
+  Config config;
   std::string agent_path;
   UniqueFd listener;
 };
@@ -65,20 +70,29 @@ Result<Machine> Boot(BootPhases& phases) {
   BERTH_TRY(MakeTree(kDirs, kLinks));
   SetSysctls(kSysctls);
 
+  phases.Begin("config");
+  std::vector<std::string> mistakes;
+  Config config = LoadConfig(options, /*configure=*/"", mistakes);
+  for (const std::string& mistake : mistakes) Warn(mistake);
+
   phases.Begin("network");
-  if (auto named = SetHostname(options.hostname); !named) Warn(named.error());
+  if (auto named = SetHostname(config.hostname); !named) Warn(named.error());
   if (auto up = BringLoopbackUp(); !up) Warn(up.error());
 
   phases.Begin("listener");
   BERTH_ASSIGN(UniqueFd listener, OpenAgentListener(uevents));
   phases.Begin("agent");
-  return Machine{options.timeline, AgentPath(options), std::move(listener)};
+  return Machine{options, std::move(config), AgentPath(options), std::move(listener)};
 }
 
-// The host's part of the configuration, as text: nothing in it means anything yet.
-Result<> TakeConfigure(std::string_view text) {
-  if (text.empty()) return {};
-  return Fail("configure", ENOTSUP, "this PID 1 takes no configuration from the host");
+// The host's part of the configuration: what is decoded of all sources together, for the services
+// that wait for it.
+Result<> TakeConfigure(Machine& machine, std::string_view text) {
+  std::vector<std::string> mistakes;
+  Config fresh = LoadConfig(machine.options, text, mistakes);
+  for (const std::string& mistake : mistakes) Warn(mistake);
+  if (!mistakes.empty()) return Fail("configure", EINVAL, mistakes[0], "the console has them all");
+  return TakeConfigured(machine.config, std::move(fresh));
 }
 
 [[noreturn]] void RunAsPid1() {
@@ -88,11 +102,11 @@ Result<> TakeConfigure(std::string_view text) {
   BlockSignals();
   auto machine = Boot(phases);
   if (!machine) Fatal(machine.error());
-  const Config config;
-  Supervisor supervisor(Agent(std::move(machine->agent_path), std::move(machine->listener)), phases,
-                        config, TakeConfigure);
+  Supervisor supervisor(
+      Agent(std::move(machine->agent_path), std::move(machine->listener)), phases, machine->config,
+      [&machine](std::string_view text) { return TakeConfigure(*machine, text); });
   if (auto started = supervisor.Start(); !started) Fatal(started.error());
-  if (machine->timeline) Info("timeline in us: " + phases.Text());
+  if (machine->options.timeline) Info("timeline in us: " + phases.Text());
   supervisor.Run();
 }
 

@@ -1,0 +1,556 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "init/config_keys.h"
+
+#include <algorithm>
+
+namespace berth::init {
+namespace {
+
+// --- Top level. ---
+
+void ReadHostname(ConfigReader& reader, const ConfigNode& node, std::string& out) {
+  const bool fits = IsName(node.text) && !node.text.contains('@') && !node.text.contains('_');
+  if (!fits) return reader.Wrong(node, "not a host name: letters, digits, - and ., up to 63");
+  out = node.text;
+}
+
+void ReadModules(ConfigReader& reader, const ConfigNode& node, std::vector<std::string>& out) {
+  for (const ConfigNode& item : node.items) {
+    if (!reader.Expect(item, kStringNode, "a text")) continue;
+    if (!IsName(item.text)) {
+      reader.Wrong(item, "not the name of a module");
+    } else {
+      out.push_back(item.text);
+    }
+  }
+}
+
+using Sysctls = std::vector<std::pair<std::string, std::string>>;
+
+void ReadSysctlsUnder(ConfigReader& reader, const ConfigNode& table, const std::string& prefix,
+                      Sysctls& out) {
+  for (const ConfigNode& item : table.items) {
+    const ConfigReader::Path path(reader, item.key);
+    const std::string name = prefix + item.key;
+    // It becomes a path below /proc/sys.
+    const bool fits = !item.key.empty() && !item.key.starts_with('.') &&
+                      !item.key.starts_with('/') && !item.key.contains("..") &&
+                      std::ranges::all_of(item.key, [](char c) { return c > ' ' && c < 0x7F; });
+    std::string value;
+    if (!fits) {
+      reader.Mistake(item.key_place, "not the name of a sysctl");
+    } else if (item.kind == kTableNode) {
+      ReadSysctlsUnder(reader, item, name + ".", out);
+    } else if (ReadScalar(reader, item, value)) {
+      if (item.kind == kBooleanNode) value = item.boolean ? "1" : "0";
+      out.emplace_back(name, std::move(value));
+    }
+  }
+}
+
+void ReadSysctls(ConfigReader& reader, const ConfigNode& node, Sysctls& out) {
+  ReadSysctlsUnder(reader, node, "", out);
+}
+
+// --- Mounts. ---
+
+void ReadTarget(ConfigReader& reader, const ConfigNode& node, std::string& out) {
+  auto path = ParsePath(node.text);
+  if (!path) return reader.Wrong(node, path.error());
+  while (path->size() > 1 && path->ends_with('/')) path->pop_back();
+  if (*path == "/") return reader.Wrong(node, "the root, which the kernel command line chooses");
+  out = std::move(*path);
+}
+
+void ReadMountOptions(ConfigReader& reader, const ConfigNode& node, MountConfig& mount) {
+  std::vector<std::string> texts;
+  ReadTexts(reader, node, texts);
+  for (const std::string_view text : texts) {
+    for (size_t at = 0; at < text.size();) {
+      const size_t end = std::min(text.find(',', at), text.size());
+      const std::string_view option = text.substr(at, end - at);
+      at = end + 1;
+      if (const MountFlag* flag = FindMountFlag(option)) {
+        mount.flags = (mount.flags & ~flag->clear) | flag->set;
+      } else if (!option.empty()) {
+        if (!mount.data.empty()) mount.data += ',';
+        mount.data += option;
+      }
+    }
+  }
+}
+
+void ReadFormat(ConfigReader& reader, const ConfigNode& node, bool& if_blank) {
+  static constexpr std::string_view kWords[] = {"never", "if-blank"};
+  if_blank = ReadChoice(reader, node, kWords) == 1;
+}
+
+void CheckMount(ConfigReader& reader, const ConfigNode& node, MountConfig& mount) {
+  if (node.syntax_mistake >= 0) return;  // what is missing may be what could not be read
+  const ConfigNode* source = node.Find("source");
+  const bool bind = (mount.flags & 4096UL) != 0;  // MS_BIND
+  const bool device = mount.source.starts_with("/dev/");
+  if (source == nullptr) {
+    if (!IsNodevType(mount.type)) reader.Mistake(node, "no \"source\", which it needs");
+    mount.source = mount.type;
+  } else if (mount.type.empty() && !bind && !device && !mount.source.empty()) {
+    reader.Mistake(node, "no \"type\": it can be told from a device alone");
+  }
+  if (!mount.format_if_blank) return;
+  if (!device || (!mount.type.empty() && mount.type != "ext4")) {
+    const ConfigReader::Path path(reader, "format");
+    reader.Mistake(node.Find("format")->key_place, "only an ext4 on a device can be made");
+  }
+}
+
+// Two units with the same text at `name`: the second is a mistake.
+void CheckTwice(ConfigReader& reader, const ConfigNode& list, const ConfigNode& item,
+                std::string_view name) {
+  const ConfigNode* mine = item.Find(name);
+  if (mine == nullptr || mine->kind != kStringNode) return;
+  const auto trimmed = [](std::string_view text) {
+    while (text.size() > 1 && text.ends_with('/')) text.remove_suffix(1);
+    return text;
+  };
+  for (const ConfigNode& other : list.items) {
+    if (&other == &item) return;
+    const ConfigNode* its = other.Find(name);
+    if (its == nullptr || trimmed(its->text) != trimmed(mine->text)) continue;
+    const ConfigReader::Path path(reader, name);
+    return reader.Wrong(*mine, "there already, in line " + std::to_string(its->place.line));
+  }
+}
+
+void ReadMounts(ConfigReader& reader, const ConfigKey& key, const ConfigNode& node, void* out) {
+  auto& mounts = static_cast<Config*>(out)->mounts;
+  for (const ConfigNode& item : node.items) {
+    if (!reader.Expect(item, kTableNode, "a table")) continue;
+    MountConfig mount;
+    const size_t before = reader.mistakes();
+    CheckTwice(reader, node, item, "target");
+    int mistake = ReadUnit(reader, key, item, mount, CheckMount);
+    if (reader.mistakes() != before) mistake = static_cast<int>(before);
+    if (mistake < 0) {
+      mounts.push_back(std::move(mount));
+    } else if (mount.fatal) {
+      // What services would write belongs on it.
+      reader.BlockServices(static_cast<size_t>(mistake));
+    }
+  }
+}
+
+constexpr ConfigKey kMountKeys[] = {
+    {"source", kStringNode, "a text", "(the type, where it needs none)",
+     "`/dev/vdb`, the tag of a virtiofs, the directory to bind",
+     Field<&MountConfig::source, ReadText>},
+    {.name = "target",
+     .kinds = kStringNode,
+     .type = "a path",
+     .fallback = "",
+     .meaning = "where; it is made where it is missing",
+     .decode = Field<&MountConfig::target, ReadTarget>,
+     .required = true},
+    {"type", kStringNode, "a text", "(told from the device)", "the file system",
+     Field<&MountConfig::type, ReadText>},
+    {"options", kListNodes, "a list of texts", "[]",
+     "`ro`, `nosuid`, `nodev`, `noexec`, `noatime`, `bind` …, and those of the file system: "
+     "`size=64M`",
+     Whole<MountConfig, ReadMountOptions>},
+    {"fatal", kBooleanNode, "true or false", "true", "a failure ends the machine",
+     Field<&MountConfig::fatal, ReadBool>},
+    {"format", kStringNode, "a text", "\"never\"",
+     "`if-blank`: an ext4 is made on a device that holds nothing but zeros; `never`",
+     Field<&MountConfig::format_if_blank, ReadFormat>},
+    {"wait", kDurationNodes, "a duration", "\"10s\"", "for a device to appear",
+     Field<&MountConfig::wait, ReadDuration<0>>},
+};
+
+// --- Network. ---
+
+void ReadAddresses(ConfigReader& reader, const ConfigNode& node, std::vector<std::string>& out,
+                   Parsed<Family> (*parse)(std::string_view)) {
+  const std::span items = node.kind == kArrayNode ? std::span(node.items) : std::span(&node, 1);
+  for (const ConfigNode& item : items) {
+    if (!reader.Expect(item, kStringNode, "a text")) continue;
+    const auto family = parse(item.text);
+    if (!family) {
+      reader.Wrong(item, family.error());
+    } else if (std::ranges::count(out, item.text) != 0) {
+      reader.Wrong(item, "named twice");
+    } else {
+      out.push_back(item.text);
+    }
+  }
+}
+
+void ReadServers(ConfigReader& reader, const ConfigNode& node, std::vector<std::string>& out) {
+  ReadAddresses(reader, node, out, ParseAddress);
+}
+
+void ReadCidrs(ConfigReader& reader, const ConfigNode& node, std::vector<std::string>& out) {
+  ReadAddresses(reader, node, out, ParseCidr);
+}
+
+void ReadGateways(ConfigReader& reader, const ConfigNode& node, InterfaceConfig& interface) {
+  std::vector<std::string> gateways;
+  ReadAddresses(reader, node, gateways, ParseAddress);
+  for (std::string& gateway : gateways) {
+    interface.routes.push_back({.to = "default", .via = std::move(gateway)});
+  }
+}
+
+void ReadRouteTo(ConfigReader& reader, const ConfigNode& node, std::string& out) {
+  if (node.text != "default") {
+    const auto family = ParseCidr(node.text);
+    if (!family) return reader.Wrong(node, family.error());
+  }
+  out = node.text;
+}
+
+void ReadRouteVia(ConfigReader& reader, const ConfigNode& node, std::string& out) {
+  const auto family = ParseAddress(node.text);
+  if (!family) return reader.Wrong(node, family.error());
+  out = node.text;
+}
+
+void CheckRoute(ConfigReader& reader, const ConfigNode& node, RouteConfig& route) {
+  if (route.to == "default") {
+    if (route.via.empty() && node.Find("via") == nullptr) {
+      reader.Mistake(node, "a default route needs \"via\"");
+    }
+  } else if (!route.to.empty() && !route.via.empty() &&
+             ParseCidr(route.to) != ParseAddress(route.via)) {
+    reader.Mistake(node, "\"to\" and \"via\" are of two families");
+  }
+}
+
+void ReadHosts(ConfigReader& reader, const ConfigNode& node,
+               std::vector<std::pair<std::string, std::string>>& out) {
+  for (const ConfigNode& item : node.items) {
+    const ConfigReader::Path path(reader, item.key);
+    std::vector<std::string> addresses;
+    if (!IsName(item.key)) {
+      reader.Mistake(item.key_place, "not a host name");
+    } else if (reader.Expect(item, kListNodes, "an address, or an array of them")) {
+      ReadServers(reader, item, addresses);
+    }
+    for (std::string& address : addresses) out.emplace_back(item.key, std::move(address));
+  }
+}
+
+void CheckInterface(ConfigReader& reader, const ConfigNode& node, InterfaceConfig& interface) {
+  constexpr size_t kMaxInterfaceName = 15;  // IFNAMSIZ, without the null
+  if (!IsName(interface.name) || interface.name.size() > kMaxInterfaceName) {
+    reader.Mistake(node.key_place, "not a name of an interface: 1 to 15 letters and digits");
+  }
+}
+
+constexpr ConfigKey kRouteKeys[] = {
+    {.name = "to",
+     .kinds = kStringNode,
+     .type = "a network",
+     .fallback = "",
+     .meaning = "`10.1.0.0/16`, `fd00::/8`, or `default`",
+     .decode = Field<&RouteConfig::to, ReadRouteTo>,
+     .required = true},
+    {"via", kStringNode, "an address", "(on the link)", "the gateway",
+     Field<&RouteConfig::via, ReadRouteVia>},
+    {"metric", kIntegerNode, "an integer", "(the kernel's)", "the smaller one wins",
+     Field<&RouteConfig::metric, ReadInteger<0, UINT32_MAX, uint32_t>>},
+};
+
+constexpr ConfigKey kInterfaceKeys[] = {
+    {"address", kListNodes, "an address with its prefix, or an array of them", "[]",
+     "`10.0.0.2/24`, `fd00::2/64`", Field<&InterfaceConfig::addresses, ReadCidrs>},
+    {"gateway", kListNodes, "an address, or an array of them", "[]",
+     "the default route of its family", Whole<InterfaceConfig, ReadGateways>},
+    {.name = "routes",
+     .kinds = kArrayNode,
+     .type = "an array of tables",
+     .fallback = "[]",
+     .meaning = "more routes",
+     .decode = Tables<&InterfaceConfig::routes, CheckRoute>,
+     .keys = kRouteKeys},
+    {"mtu", kIntegerNode, "an integer", "(the driver's)", "68 to 65535 bytes",
+     Field<&InterfaceConfig::mtu, ReadInteger<68, 65535, uint32_t>>},
+    {"dhcp", kListNodes, "a list of texts", "",
+     "a DHCP client of the image with its arguments, which is kept running",
+     Field<&InterfaceConfig::dhcp, ReadArgv>},
+    {"wait", kDurationNodes, "a duration", "\"10s\"", "for the interface to appear",
+     Field<&InterfaceConfig::wait, ReadDuration<0>>},
+    {"fatal", kBooleanNode, "true or false", "false", "a failure ends the machine",
+     Field<&InterfaceConfig::fatal, ReadBool>},
+};
+
+constexpr ConfigKey kNetworkKeys[] = {
+    {"dns", kListNodes, "a list of addresses", "[]", "the name servers of `/etc/resolv.conf`",
+     Field<&NetworkConfig::dns, ReadServers>},
+    {"search", kListNodes, "a list of names", "[]", "the domains that it searches",
+     Field<&NetworkConfig::search, ReadNames>},
+    {.name = "hosts",
+     .kinds = kTableNode,
+     .type = "a table",
+     .fallback = "{}",
+     .meaning = "its address, or an array of them, for `/etc/hosts`",
+     .decode = Field<&NetworkConfig::hosts, ReadHosts>,
+     .each = "NAME",
+     .each_kinds = kListNodes},
+    {.name = "interface",
+     .kinds = kTableNode,
+     .type = "a table",
+     .fallback = "{}",
+     .meaning = "an interface that is set up; a name with a dot goes in quotes",
+     .decode = Named<&NetworkConfig::interfaces, CheckInterface>,
+     .keys = kInterfaceKeys,
+     .each = "NAME"},
+};
+
+// --- Files and users. ---
+
+void ReadFileOwner(ConfigReader& reader, const ConfigNode& node, std::string& out) {
+  const size_t colon = node.text.find(':');
+  const std::string_view text = node.text;
+  if (!IsName(text.substr(0, colon)) ||
+      (colon != std::string_view::npos && !IsName(text.substr(colon + 1)))) {
+    return reader.Wrong(node, "not an owner such as \"user\" or \"user:group\"");
+  }
+  out = node.text;
+}
+
+void CheckFile(ConfigReader&, const ConfigNode&, FileConfig&) {}
+
+void ReadFiles(ConfigReader& reader, const ConfigKey& key, const ConfigNode& node, void* out) {
+  auto& files = static_cast<Config*>(out)->files;
+  for (const ConfigNode& item : node.items) {
+    if (!reader.Expect(item, kTableNode, "a table")) continue;
+    FileConfig file;
+    const size_t before = reader.mistakes();
+    CheckTwice(reader, node, item, "path");
+    if (ReadUnit(reader, key, item, file, CheckFile) < 0 && reader.mistakes() == before) {
+      files.push_back(std::move(file));
+    }
+  }
+}
+
+constexpr ConfigKey kFileKeys[] = {
+    {.name = "path",
+     .kinds = kStringNode,
+     .type = "a path",
+     .fallback = "",
+     .meaning = "where; directories that are missing are made",
+     .decode = Field<&FileConfig::path, ReadPath>,
+     .required = true},
+    {"content", kStringNode, "a text", "\"\"", "what the file holds",
+     Field<&FileConfig::content, ReadText>},
+    {"mode", kStringNode, "a mode", "\"0644\"", "its permissions, in octal digits",
+     Field<&FileConfig::mode, ReadMode>},
+    {"owner", kStringNode, "a text", "(root)", "`user` or `user:group`, names or numbers",
+     Field<&FileConfig::owner, ReadFileOwner>},
+};
+
+void CheckUser(ConfigReader& reader, const ConfigNode& node, UserConfig& user) {
+  if (!IsName(user.name) || user.name.contains('@')) {
+    reader.Mistake(node.key_place, "not a name of a user");
+  }
+  if (node.Find("gid") == nullptr) user.gid = user.uid;
+}
+
+constexpr int64_t kMaxUid = UINT32_MAX - 1;
+constexpr ConfigKey kUserKeys[] = {
+    {.name = "uid",
+     .kinds = kIntegerNode,
+     .type = "an integer",
+     .fallback = "",
+     .meaning = "its number",
+     .decode = Field<&UserConfig::uid, ReadInteger<0, kMaxUid, uid_t>>,
+     .required = true},
+    {"gid", kIntegerNode, "an integer", "(the uid)", "its primary group's number",
+     Field<&UserConfig::gid, ReadInteger<0, kMaxUid, gid_t>>},
+    {"groups", kListNodes, "a list of names", "[]", "its other groups",
+     Field<&UserConfig::groups, ReadNames>},
+    {"home", kStringNode, "a path", "\"/\"", "its home directory",
+     Field<&UserConfig::home, ReadPath>},
+    {"shell", kStringNode, "a path", "\"/bin/sh\"", "its shell",
+     Field<&UserConfig::shell, ReadPath>},
+};
+
+// --- Services (their keys: config_service_keys.cc) and shutdown. ---
+
+void ReadServices(ConfigReader& reader, const ConfigKey& key, const ConfigNode& node, void* out) {
+  auto& services = static_cast<Config*>(out)->services;
+  for (const ConfigNode& item : node.items) {
+    const ConfigReader::Path path(reader, item.key);
+    if (!reader.Expect(item, kTableNode, "a table")) continue;
+    if (!IsName(item.key)) {
+      reader.Mistake(item.key_place, "not a name of a service: letters, digits, _ - . @, up to 63");
+      continue;
+    }
+    if (services.size() == kMaxServices) {
+      reader.Mistake(item.key_place, "more than " + std::to_string(kMaxServices) + " services");
+      break;
+    }
+    ServiceConfig service;
+    service.name = item.key;
+    const int mistake = ReadUnit(reader, key, item, service, CheckService);
+    if (mistake >= 0) service.mistake = reader.Line(static_cast<size_t>(mistake));
+    services.push_back(std::move(service));
+  }
+}
+
+constexpr ConfigKey kShutdownKeys[] = {
+    {"grace", kDurationNodes, "a duration", "\"10s\"",
+     "from SIGTERM to SIGKILL, for all services together",
+     Field<&ShutdownConfig::grace, ReadDuration<0>>},
+    {"agent_wait", kDurationNodes, "a duration", "\"1s\"",
+     "for the agent to tell the host how all ended",
+     Field<&ShutdownConfig::agent_wait, ReadDuration<0>>},
+    {"kill_wait", kDurationNodes, "a duration", "\"2s\"", "for what was killed to be gone",
+     Field<&ShutdownConfig::kill_wait, ReadDuration<0>>},
+    {"finish_wait", kDurationNodes, "a duration", "\"20s\"", "for unmounts and sync",
+     Field<&ShutdownConfig::finish_wait, ReadDuration<0>>},
+};
+
+constexpr ConfigKey kRootKeys[] = {
+    {"hostname", kStringNode, "a text", "(the first word of `/etc/hostname`, else `localhost`)",
+     "the host name", Field<&Config::hostname, ReadHostname>},
+    {"modules", kArrayNode, "a list of texts", "[]",
+     "kernel modules to load once the root file system is there",
+     Field<&Config::modules, ReadModules>},
+    {"configure_timeout", kDurationNodes, "a duration", "\"5s\"",
+     "from boot; then services with `wait_for_configure` start without it",
+     Field<&Config::configure_timeout, ReadDuration<0>>},
+    {.name = "environment",
+     .kinds = kTableNode,
+     .type = "a table",
+     .fallback = "{}",
+     .meaning = "a variable of every service",
+     .decode = Field<&Config::environment, ReadEnvironment>,
+     .each = "VARIABLE",
+     .each_kinds = kScalarNodes},
+    {.name = "sysctl",
+     .kinds = kTableNode,
+     .type = "a table",
+     .fallback = "{}",
+     .meaning = "a kernel setting, `net.ipv4.ip_forward = 1`, quoted or not; true and false are "
+                "1 and 0",
+     .decode = Field<&Config::sysctls, ReadSysctls>,
+     .each = "NAME",
+     .each_kinds = kScalarNodes},
+    {.name = "mount",
+     .kinds = kArrayNode,
+     .type = "an array of tables",
+     .fallback = "[]",
+     .meaning = "a mount",
+     .decode = ReadMounts,
+     .keys = kMountKeys},
+    {.name = "network",
+     .kinds = kTableNode,
+     .type = "a table",
+     .fallback = "{}",
+     .meaning = "the network",
+     .decode = Part<&Config::network>,
+     .keys = kNetworkKeys},
+    {.name = "file",
+     .kinds = kArrayNode,
+     .type = "an array of tables",
+     .fallback = "[]",
+     .meaning = "a file that is written at boot",
+     .decode = ReadFiles,
+     .keys = kFileKeys},
+    {.name = "user",
+     .kinds = kTableNode,
+     .type = "a table",
+     .fallback = "{}",
+     .meaning = "a user that is made where it is missing",
+     .decode = Named<&Config::users, CheckUser>,
+     .keys = kUserKeys,
+     .each = "NAME"},
+    {.name = "service",
+     .kinds = kTableNode,
+     .type = "a table",
+     .fallback = "{}",
+     .meaning = "a service",
+     .decode = ReadServices,
+     .keys = kServiceKeys,
+     .each = "NAME"},
+    {.name = "shutdown",
+     .kinds = kTableNode,
+     .type = "a table",
+     .fallback = "{}",
+     .meaning = "how long the stages of a shutdown may take",
+     .decode = Part<&Config::shutdown>,
+     .keys = kShutdownKeys},
+};
+
+// --- The reference. ---
+
+void AddRows(std::string& out, std::span<const ConfigKey> keys, const std::string& prefix) {
+  for (const ConfigKey& key : keys) {
+    std::string name = prefix + std::string(key.name);
+    if (key.keys.empty() && !key.each.empty()) name += "." + std::string(key.each);
+    out += "| `" + name + "` | ";
+    out += key.each_kinds != 0 && key.name != "hosts" ? "a value" : key.type;
+    out += " | ";
+    if (key.required) {
+      out += "needed";
+    } else if (key.fallback.starts_with('(')) {
+      out += key.fallback.substr(1, key.fallback.size() - 2);
+    } else if (!key.fallback.empty() && key.keys.empty()) {
+      out += "`" + std::string(key.fallback) + "`";
+    }
+    out += " | " + std::string(key.meaning) + " |\n";
+    if (key.keys.empty()) continue;
+    if (!key.each.empty()) name += "." + std::string(key.each);
+    AddRows(out, key.keys, name + ((key.kinds & kArrayNode) != 0 ? "[]." : "."));
+  }
+}
+
+void AddTable(std::string& out, const std::string& title, std::span<const ConfigKey> keys) {
+  if (!out.empty()) out += "\n";
+  out += "### " + title + "\n\n| key | value | default | meaning |\n|---|---|---|---|\n";
+  AddRows(out, keys, "");
+}
+
+}  // namespace
+
+std::span<const ConfigKey> ConfigKeys() { return kRootKeys; }
+
+ConfigKinds ConfigKindsAt(std::span<const std::string_view> path) {
+  std::span<const ConfigKey> keys = kRootKeys;
+  for (size_t i = 0; i < path.size(); ++i) {
+    const auto key = std::ranges::find(keys, path[i], &ConfigKey::name);
+    if (key == keys.end()) return 0;
+    if (i + 1 == path.size()) return key->kinds;
+    if (key->each_kinds != 0) return key->each_kinds;
+    if (!key->each.empty() && ++i + 1 == path.size()) return kTableNode;
+    keys = key->keys;
+  }
+  return 0;
+}
+
+std::string ConfigKeysMarkdown() {
+  std::string out;
+  std::vector<ConfigKey> values;
+  for (const ConfigKey& key : kRootKeys) {
+    if (key.keys.empty() && key.each.empty()) values.push_back(key);
+  }
+  AddTable(out, "Before the first table", values);
+  for (const ConfigKey& key : kRootKeys) {
+    const std::string name(key.name);
+    if (key.keys.empty() && key.each.empty()) continue;
+    if (key.keys.empty()) {
+      ConfigKey row = key;
+      row.name = key.each;
+      row.each = {};
+      AddTable(out, "`[" + name + "]`", std::span(&row, 1));
+    } else if ((key.kinds & kArrayNode) != 0) {
+      AddTable(out, "`[[" + name + "]]`", key.keys);
+    } else {
+      AddTable(out, "`[" + name + (key.each.empty() ? "" : "." + std::string(key.each)) + "]`",
+               key.keys);
+    }
+  }
+  return out;
+}
+
+}  // namespace berth::init
