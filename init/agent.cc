@@ -63,8 +63,8 @@ void Agent::Send(const ControlPacket& packet) {
   }
 }
 
-void Agent::TellShuttingDown(ShutdownMode mode) {
-  if (control_) Send({.kind = ControlKind::kShuttingDown, .mode = mode});
+void Agent::Tell(const ControlPacket& packet) {
+  if (control_) Send(packet);
 }
 
 std::optional<ControlPacket> Agent::TakeRequest() {

@@ -31,7 +31,8 @@ class Agent {
   // dropped; a socket at its end is closed.
   std::optional<ControlPacket> TakeRequest();
 
-  void TellShuttingDown(ShutdownMode mode);
+  // kShuttingDown and kGoingDown.
+  void Tell(const ControlPacket& packet);
 
   int control_fd() const { return control_.get(); }
 

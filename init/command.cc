@@ -61,10 +61,10 @@ int RunCommand(std::span<char* const> argv) {
   word.remove_prefix(word.rfind('/') + 1);
   const bool by_name = std::ranges::find(kVerbs, word, &Verb::name) != std::end(kVerbs);
   if (!by_name) {
-    if (argv.size() == 3 && std::string_view(argv[1]) == "--check") return CheckConfig(argv[2]);
     if (argv.size() >= 2 && IsServiceVerb(argv[1])) {
       return RunServiceCommand(argv.subspan(1), kServiceSocketPath);
     }
+    if (argv.size() == 3 && std::string_view(argv[1]) == "--check") return CheckConfig(argv[2]);
     if (argv.size() != 2) {
       return Usage("runs as PID 1 of a guest, and this is process " + std::to_string(getpid()) +
                    "; try --help");

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// berth-init as an ordinary program, on any machine: --version, --help, --check and --keys; in a
-// guest orders about services (service_command.h), and poweroff, reboot and halt, also under those
-// names.
+// berth-init as an ordinary program, on any machine: --version, --help, --check and --keys, and in
+// a guest orders about services (service_command.h), and poweroff, reboot and halt, also under
+// those names.
 #ifndef BERTH_INIT_COMMAND_H_
 #define BERTH_INIT_COMMAND_H_
 

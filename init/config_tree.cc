@@ -2,10 +2,31 @@
 #include "init/config_tree.h"
 
 #include <algorithm>
+#include <charconv>
+#include <cstdlib>
 #include <ranges>
 #include <utility>
 
 // The smallest form of toml++. Its bound on nesting is the first of two: see kMaxDotsALine.
+// Where the library cannot read a double from characters (libc++ before 20), toml++ takes a
+// stringstream instead, which is all of iostream and its locales: 200 KiB in PID 1 for one key.
+#define TOML_FLOAT_CHARCONV 1
+#define TOML_INT_CHARCONV 1
+#if defined(_LIBCPP_VERSION) && _LIBCPP_VERSION < 200000
+namespace std {
+inline from_chars_result from_chars(const char* first, const char* last, double& value,
+                                    chars_format = chars_format::general) {
+  // toml++ has checked each character; a text that is too long for one is none.
+  char text[64] = {};
+  const auto size = static_cast<size_t>(last - first);
+  if (size == 0 || size >= sizeof(text)) return {first, errc::invalid_argument};
+  copy_n(first, size, text);
+  char* end = text;
+  value = strtod(text, &end);
+  return {first + (end - text), end == text ? errc::invalid_argument : errc()};
+}
+}  // namespace std
+#endif
 #define TOML_EXCEPTIONS 0
 #define TOML_ENABLE_FORMATTERS 0
 #define TOML_ENABLE_FLOAT16 0

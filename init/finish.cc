@@ -96,7 +96,7 @@ std::vector<MountEntry> TakedownOrder(std::string_view mounts) {
   return order;
 }
 
-void Finish(ShutdownMode mode) {
+void Finish(ShutdownMode mode, std::chrono::milliseconds wait) {
   // In a child: a disk that does not answer holds it in the kernel, and PID 1 goes on.
   const pid_t child = fork();
   if (child == 0) {
@@ -112,7 +112,7 @@ void Finish(ShutdownMode mode) {
   sigset_t ended;
   sigemptyset(&ended);
   sigaddset(&ended, SIGCHLD);
-  const auto deadline = Deadline::In(kFinishWait);
+  const auto deadline = Deadline::In(wait);
   while (waitpid(child, nullptr, WNOHANG) == 0) {
     if (deadline.Passed()) {
       Warn(Error{"sync", ETIMEDOUT, "a disk did not answer; its last writes may be lost", ""});

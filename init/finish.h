@@ -13,9 +13,6 @@
 
 namespace berth::init {
 
-// How long unmounting and syncing may take together; a disk that died must not keep the machine.
-inline constexpr std::chrono::seconds kFinishWait{20};
-
 struct MountEntry {
   std::string target;
   std::string fstype;
@@ -26,7 +23,9 @@ struct MountEntry {
 // down: last mounted first, then "/", then what "/" itself stands on (kUpperPath). Pure.
 std::vector<MountEntry> TakedownOrder(std::string_view mounts);
 
-[[noreturn]] void Finish(ShutdownMode mode);
+// `wait`: how long unmounting and syncing may take together; a disk that died must not keep the
+// machine.
+[[noreturn]] void Finish(ShutdownMode mode, std::chrono::milliseconds wait);
 
 }  // namespace berth::init
 

@@ -6,12 +6,14 @@
 
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "init/agent.h"
 #include "init/apply.h"
 #include "init/cmdline.h"
 #include "init/command.h"
+#include "init/config.h"
 #include "init/config_decode.h"
 #include "init/console.h"
 #include "init/crash.h"
@@ -21,6 +23,7 @@
 #include "init/network.h"
 #include "init/phases.h"
 #include "init/root.h"
+#include "init/service_configure.h"
 #include "init/supervise.h"
 #include "init/uevent.h"
 #include "protocol/base/io.h"
@@ -29,7 +32,7 @@ namespace berth::init {
 namespace {
 
 struct Machine {
-  bool timeline;
+  Options options;
   Config config;
   std::string agent_path;
   UniqueFd listener;
@@ -87,7 +90,17 @@ Result<Machine> Boot(BootPhases& phases) {
   phases.Begin("listener");
   BERTH_ASSIGN(UniqueFd listener, OpenAgentListener(uevents));
   phases.Begin("agent");
-  return Machine{options.timeline, std::move(config), AgentPath(options), std::move(listener)};
+  return Machine{options, std::move(config), AgentPath(options), std::move(listener)};
+}
+
+// The host's part of the configuration: what is decoded of all sources together, for the services
+// that wait for it.
+Result<> TakeConfigure(Machine& machine, std::string_view text) {
+  std::vector<std::string> mistakes;
+  Config fresh = LoadConfig(machine.options, text, mistakes);
+  for (const std::string& mistake : mistakes) Warn(mistake);
+  if (!mistakes.empty()) return Fail("configure", EINVAL, mistakes[0], "the console has them all");
+  return TakeConfigured(machine.config, std::move(fresh));
 }
 
 [[noreturn]] void RunAsPid1() {
@@ -97,10 +110,11 @@ Result<Machine> Boot(BootPhases& phases) {
   BlockSignals();
   auto machine = Boot(phases);
   if (!machine) Fatal(machine.error());
-  Supervisor supervisor(Agent(std::move(machine->agent_path), std::move(machine->listener)),
-                        phases);
+  Supervisor supervisor(
+      Agent(std::move(machine->agent_path), std::move(machine->listener)), phases, machine->config,
+      [&machine](std::string_view text) { return TakeConfigure(*machine, text); });
   if (auto started = supervisor.Start(); !started) Fatal(started.error());
-  if (machine->timeline) Info("timeline in us: " + phases.Text());
+  if (machine->options.timeline) Info("timeline in us: " + phases.Text());
   supervisor.Run();
 }
 

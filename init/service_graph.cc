@@ -121,6 +121,11 @@ void ServiceGraph::Advance(Time now) {
   for (Service& service : services_) {
     auto* waiting = std::get_if<Waiting>(&service.state);
     if (waiting == nullptr || waiting->listening) continue;
+    if (!service.config->mistake.empty()) {
+      // By nobody's order either: of a section with a mistake, the rest is not to be trusted.
+      Fail(service, service.config->mistake, now);
+      continue;
+    }
     const Gate gate = GateOf(service);
     if (gate.kind == Gate::Kind::kNever) {
       Fail(service, gate.why, now);

@@ -208,6 +208,18 @@ TEST_F(ServiceGraphTest, EndWhileAProbeIsUnderWayEndsTheProbe) {
   EXPECT_THAT(Log(), ElementsAre("end-probe db", "kill db", "spawn db", "probe db"));
 }
 
+TEST_F(ServiceGraphTest, AServiceWithAMistakeIsFailedWithItAndStartsByNobodysOrder) {
+  Add("db").mistake = "init.toml:3:1: service.db.exec: no program";
+  Add("web", {}, {"db"});
+  Begin();
+  EXPECT_THAT(Log(), IsEmpty());
+  EXPECT_EQ(Is("db"), State::kFailed);
+  EXPECT_STREQ(Row("web").detail, "requires db, which has failed");
+  const ServiceOrder order = Order(ServiceVerb::kStart, "db");
+  EXPECT_FALSE(graph_->Outcome(order)->has_value());
+  EXPECT_THAT(Log(), IsEmpty());
+}
+
 // --- Restarts ---------------------------------------------------------------------------------
 
 TEST_F(ServiceGraphTest, RestartPolicies) {

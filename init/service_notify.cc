@@ -68,26 +68,14 @@ std::optional<NotifySocket::Received> NotifySocket::Take() {
     if (n < 0 && errno == EINTR) continue;
     if (n < 0) return std::nullopt;
     pid_t sender = 0;
-// musl's CMSG_NXTHDR compares sizes of two signs.
-#pragma clang diagnostic push
-#pragma clang diagnostic ignored "-Wsign-compare"
-    for (cmsghdr* part_of = CMSG_FIRSTHDR(&header); part_of != nullptr;
-         part_of = CMSG_NXTHDR(&header, part_of)) {
-#pragma clang diagnostic pop
-      if (part_of->cmsg_level != SOL_SOCKET) continue;
-      if (part_of->cmsg_type == SCM_CREDENTIALS) {
-        ucred who{};
-        memcpy(&who, CMSG_DATA(part_of), sizeof(who));
-        sender = who.pid;
-      } else if (part_of->cmsg_type == SCM_RIGHTS) {
-        // There is no room for any but the smallest; what came through is not to stay open.
-        const size_t bytes = part_of->cmsg_len - CMSG_LEN(0);
-        for (size_t at = 0; at + sizeof(int) <= bytes; at += sizeof(int)) {
-          int received = -1;
-          memcpy(&received, CMSG_DATA(part_of) + at, sizeof(received));
-          close(received);
-        }
-      }
+    // There is room for one, and the kernel puts the sender first; descriptors that came with it it
+    // has closed for want of room.
+    const cmsghdr* first = CMSG_FIRSTHDR(&header);
+    if (first != nullptr && first->cmsg_level == SOL_SOCKET &&
+        first->cmsg_type == SCM_CREDENTIALS) {
+      ucred who{};
+      memcpy(&who, CMSG_DATA(first), sizeof(who));
+      sender = who.pid;
     }
     if (sender <= 0 || (header.msg_flags & MSG_TRUNC) != 0) continue;
     return Received{sender, ParseNotify(std::string_view(text, static_cast<size_t>(n)))};

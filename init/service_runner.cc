@@ -77,6 +77,7 @@ void ServiceRunner::Open(int epoll) {
   epoll_ = epoll;
   cgroups_.Open(places_.cgroup_root, config_);
   for (ServiceId id = 0; id < config_.services.size(); ++id) {
+    if (!ConfigOf(id).mistake.empty()) continue;
     if (!ConfigOf(id).sockets.empty()) OpenSockets(id);
     if (!ConfigOf(id).ready.notify) continue;
     if (notify_.empty()) {

@@ -83,7 +83,7 @@ constexpr SocketKind kSocketKinds[] = {
 
 }  // namespace
 
-Result<ListenAddress> ParseListen(std::string_view text) {
+Result<ListenAddress> ListenAddressOf(std::string_view text) {
   for (const SocketKind& kind : kSocketKinds) {
     if (!text.starts_with(kind.prefix)) continue;
     ListenAddress address;
@@ -96,7 +96,7 @@ Result<ListenAddress> ParseListen(std::string_view text) {
 }
 
 Result<UniqueFd> OpenServiceSocket(const SocketConfig& config) {
-  BERTH_ASSIGN(const ListenAddress address, ParseListen(config.listen));
+  BERTH_ASSIGN(const ListenAddress address, ListenAddressOf(config.listen));
   // Blocking, as whoever takes a socket over expects it: PID 1 only polls it.
   UniqueFd fd(socket(address.address.ss_family, address.type | SOCK_CLOEXEC, 0));
   if (!fd) return ErrnoError("socket", config.listen);

@@ -24,7 +24,7 @@ struct ListenAddress {
 };
 
 // "tcp:0.0.0.0:80", "tcp:[::]:80", "udp:…", "unix:/run/x.sock", "vsock:PORT". EINVAL otherwise.
-Result<ListenAddress> ParseListen(std::string_view text);
+Result<ListenAddress> ListenAddressOf(std::string_view text);
 
 // Bound and, where it is a stream, listening. A Unix socket of that name is replaced.
 Result<UniqueFd> OpenServiceSocket(const SocketConfig& socket);

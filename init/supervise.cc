@@ -19,7 +19,8 @@
 namespace berth::init {
 namespace {
 
-enum Source : uint32_t { kSignals, kTimer, kControl, kOther };
+// In an epoll event's data; those from kFirstServiceEvent on are the runner's.
+enum Source : uint64_t { kSignals, kTimer, kControl, kOther };
 
 struct SignalMeaning {
   int signal;
@@ -47,6 +48,21 @@ constexpr int kReapBatch = 512;
 // A zombie tells nobody but its parent when it goes, so here alone PID 1 looks again and again.
 constexpr std::chrono::milliseconds kZombieLook{5};
 constexpr const char* kAgentName = "agent";
+constexpr int kEventBatch = 32;
+
+std::string DescribeCause(ShutdownCause cause, std::string_view name) {
+  switch (cause) {
+    case ShutdownCause::kHost:
+      return "asked by the host";
+    case ShutdownCause::kMain:
+      return "the main service " + std::string(name) + " has ended";
+    case ShutdownCause::kSignal:
+      return "asked by " + std::string(name);
+    case ShutdownCause::kCrashLoop:
+      return std::string(name) + " only crashes";
+  }
+  return "";
+}
 
 }  // namespace
 
@@ -54,6 +70,18 @@ void BlockSignals() {
   const sigset_t set = HandledSignals();
   sigprocmask(SIG_BLOCK, &set, nullptr);
 }
+
+Supervisor::Supervisor(Agent agent, BootPhases phases, const Config& config, Configure configure)
+    : agent_(std::move(agent)),
+      phases_(phases),
+      config_(config),
+      shutdown_(config.shutdown),
+      runner_(config, {},
+              {.end_machine =
+                   [this](ShutdownCause cause, const ServiceRow& row) {
+                     Request(ShutdownMode::kPowerOff, {}, cause, row.name);
+                   },
+               .configure = std::move(configure)}) {}
 
 Result<> Supervisor::Start() {
   // The three-finger salute becomes a SIGINT to PID 1, not an unclean reboot.
@@ -63,8 +91,8 @@ Result<> Supervisor::Start() {
   timer_.Reset(timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK));
   epoll_.Reset(epoll_create1(EPOLL_CLOEXEC));
   if (!signals_ || !timer_ || !epoll_) return ErrnoError("event-loop");
-  epoll_event on_signal{.events = EPOLLIN, .data = {.u32 = kSignals}};
-  epoll_event on_timer{.events = EPOLLIN, .data = {.u32 = kTimer}};
+  epoll_event on_signal{.events = EPOLLIN, .data = {.u64 = kSignals}};
+  epoll_event on_timer{.events = EPOLLIN, .data = {.u64 = kTimer}};
   if (epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, signals_.get(), &on_signal) != 0 ||
       epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, timer_.get(), &on_timer) != 0) {
     return ErrnoError("event-loop", "epoll_ctl");
@@ -73,7 +101,10 @@ Result<> Supervisor::Start() {
     watched_control_ = -1;  // the number of the new socket may be the old one's
     return agent_.Start(phases_.all());
   });
-  return services_.StartDue(Deadline::Clock::now());
+  BERTH_TRY(services_.StartDue(Deadline::Clock::now()));
+  runner_.Open(epoll_.get());
+  runner_.Begin(Deadline::Clock::now());
+  return {};
 }
 
 void Supervisor::Run() {
@@ -83,10 +114,10 @@ void Supervisor::Run() {
     }
     WatchAgent();
     ArmTimer();
-    epoll_event events[4];
-    const int n = epoll_wait(epoll_.get(), events, std::size(events), more_to_reap_ ? 0 : -1);
+    epoll_event events[kEventBatch];
+    const int n = epoll_wait(epoll_.get(), events, kEventBatch, more_to_reap_ ? 0 : -1);
     for (int i = 0; i < n; ++i) {
-      switch (events[i].data.u32) {
+      switch (events[i].data.u64) {
         case kSignals:
           TakeSignals();
           more_to_reap_ = true;
@@ -104,10 +135,14 @@ void Supervisor::Run() {
           break;
         }
         default:
+          runner_.Event(events[i].data.u64, Deadline::Clock::now());
           break;
       }
     }
     if (more_to_reap_) more_to_reap_ = Reap();
+    const Time now = Deadline::Clock::now();
+    if (const auto due = runner_.next_deadline(); due && now >= *due) runner_.TimePassed(now);
+    if (shutdown_.begun() && !runner_.any_running()) Do(shutdown_.ServicesDown());
     Do(shutdown_.TimePassed(Deadline::Clock::now()));
     FollowOthers();
   }
@@ -118,7 +153,7 @@ void Supervisor::TakeSignals() {
   while (read(signals_.get(), &info, sizeof(info)) == sizeof(info)) {
     for (const SignalMeaning& meaning : kMeanings) {
       if (static_cast<int>(info.ssi_signo) == meaning.signal) {
-        Request(meaning.mode, kDefaultGrace, meaning.name);
+        Request(meaning.mode, {}, ShutdownCause::kSignal, meaning.name);
       }
     }
   }
@@ -127,7 +162,7 @@ void Supervisor::TakeSignals() {
 void Supervisor::TakeRequests() {
   while (const auto packet = agent_.TakeRequest()) {
     const auto grace = std::clamp<int64_t>(packet->grace_ms, 0, kMaxGrace.count());
-    Request(packet->mode, std::chrono::milliseconds(grace), "the host");
+    Request(packet->mode, std::chrono::milliseconds(grace), ShutdownCause::kHost, "");
   }
 }
 
@@ -141,6 +176,7 @@ bool Supervisor::Reap() {
       Do(shutdown_.NoProcessLeft());
       return false;
     }
+    if (runner_.Reaped(pid, status, Deadline::Clock::now())) continue;
     if (const auto end = services_.Reaped(pid, status, Deadline::Clock::now())) ReportEnd(*end);
   }
   return true;
@@ -153,8 +189,8 @@ void Supervisor::ReportEnd(const Services::End& end) {
     // It never worked on this machine, and without it the host can do nothing here. Once it has
     // worked, the machine is worth more than the verdict: it is then tried for ever.
     Log(LogLevel::kFatal, kProgram, text + " again and again since boot; powering off");
-    Do(shutdown_.Request(ShutdownMode::kPowerOff, kDefaultGrace, Deadline::Clock::now()));
     services_.StopRestarting();
+    Request(ShutdownMode::kPowerOff, {}, ShutdownCause::kCrashLoop, kAgentName);
     return;
   }
   if (!deaths_.Allow()) return;
@@ -164,26 +200,51 @@ void Supervisor::ReportEnd(const Services::End& end) {
   Warn(text + "; starts again in " + std::to_string(end.restart_in.count()) + " ms");
 }
 
-void Supervisor::Request(ShutdownMode mode, std::chrono::milliseconds grace, const char* who) {
+void Supervisor::Request(ShutdownMode mode, std::chrono::milliseconds grace, ShutdownCause cause,
+                         std::string_view name) {
   if (!shutdown_.begun()) {
-    Info(std::string("shutting down: asked by ") + who);
+    cause_ = cause;
+    cause_name_ = name;
+    Info("shutting down: " + DescribeCause(cause, name));
+    services_.StopRestarting();
+    agent_.Tell({.kind = ControlKind::kShuttingDown, .mode = mode, .cause = cause});
   }
   Do(shutdown_.Request(mode, grace, Deadline::Clock::now()));
 }
 
+ControlPacket Supervisor::Report(ControlKind kind) const {
+  ControlPacket packet{.kind = kind, .mode = shutdown_.mode(), .cause = cause_};
+  for (ServiceId id = 0; id < runner_.graph().size(); ++id) {
+    const ServiceRow row = runner_.graph().Row(id);
+    if (row.main == 0) continue;
+    packet.main_exit_code = row.exit_code;
+    packet.main_exit_signal = row.exit_signal;
+  }
+  packet.monotonic_ns = MonotonicNs();
+  cause_name_.copy(packet.name, sizeof(packet.name) - 1);
+  return packet;
+}
+
 void Supervisor::Do(Shutdown::Action action) {
+  const pid_t agent = services_.PidOf(kAgentName);
   switch (action) {
     case Shutdown::Action::kNothing:
       return;
+    case Shutdown::Action::kStopServices:
+      runner_.BeginShutdown(*shutdown_.deadline(), Deadline::Clock::now());
+      return;
     case Shutdown::Action::kTerminateAll:
-      services_.StopRestarting();
-      agent_.TellShuttingDown(shutdown_.mode());
-      SignalAllBut(services_.PidOf(kAgentName), SIGTERM);
+      SignalAllBut(agent, SIGTERM);
       // A stopped process would hold its SIGTERM until the grace is over.
-      SignalAllBut(services_.PidOf(kAgentName), SIGCONT);
+      SignalAllBut(agent, SIGCONT);
+      return;
+    case Shutdown::Action::kKillAllOthers:
+      Warn("shutdown: not all have ended within the grace; the rest is killed");
+      SignalAllBut(agent, SIGKILL);
       return;
     case Shutdown::Action::kEndAgent:
-      if (const pid_t agent = services_.PidOf(kAgentName); agent > 0) kill(agent, SIGTERM);
+      agent_.Tell(Report(ControlKind::kGoingDown));
+      if (agent > 0) kill(agent, SIGTERM);
       // With no child at all there is no SIGCHLD to wait for.
       more_to_reap_ = true;
       return;
@@ -191,12 +252,13 @@ void Supervisor::Do(Shutdown::Action action) {
       kill(-1, SIGKILL);
       return;
     case Shutdown::Action::kFinish:
-      Finish(shutdown_.mode());
+      Finish(shutdown_.mode(), config_.shutdown.finish_wait);
   }
 }
 
 void Supervisor::FollowOthers() {
-  if (shutdown_.stage() != Shutdown::Stage::kTerminating) {
+  if (shutdown_.stage() != Shutdown::Stage::kTerminating &&
+      shutdown_.stage() != Shutdown::Stage::kKillingOthers) {
     other_.Reset();
     look_again_at_.reset();
     return;
@@ -208,7 +270,7 @@ void Supervisor::FollowOthers() {
   if (!other) return Do(shutdown_.OnlyAgentLeft(now));
   if (!other->zombie) {
     other_.Reset(static_cast<int>(syscall(SYS_pidfd_open, other->pid, 0)));
-    epoll_event on_end{.events = EPOLLIN, .data = {.u32 = kOther}};
+    epoll_event on_end{.events = EPOLLIN, .data = {.u64 = kOther}};
     if (other_ && epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, other_.get(), &on_end) == 0) return;
     other_.Reset();
   }
@@ -217,7 +279,7 @@ void Supervisor::FollowOthers() {
 
 void Supervisor::ArmTimer() {
   std::optional<Time> next = services_.next_start();
-  for (const auto& each : {shutdown_.deadline(), look_again_at_}) {
+  for (const auto& each : {shutdown_.deadline(), look_again_at_, runner_.next_deadline()}) {
     if (each && (!next || *each < *next)) next = each;
   }
   if (next == armed_) return;
@@ -237,7 +299,7 @@ void Supervisor::WatchAgent() {
   // A closed descriptor has left the epoll set by itself.
   if (agent_.control_fd() < 0) watched_control_ = -1;
   if (agent_.control_fd() == watched_control_) return;
-  epoll_event on_control{.events = EPOLLIN, .data = {.u32 = kControl}};
+  epoll_event on_control{.events = EPOLLIN, .data = {.u64 = kControl}};
   if (epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, agent_.control_fd(), &on_control) != 0) {
     Warn(Error{"control", errno, "the agent's requests cannot be heard", ""});
   }

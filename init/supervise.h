@@ -1,15 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What PID 1 does once the machine is up, for ever: one epoll over signals, a timer and the agent's
-// control socket. Reaps everything that ends, restarts services, and shuts down in stages.
+// What PID 1 does once the machine is up, for ever: one epoll over signals, a timer, the agent's
+// control socket and what services need. Reaps everything that ends, keeps agent and services
+// running, and shuts down in stages.
 #ifndef BERTH_INIT_SUPERVISE_H_
 #define BERTH_INIT_SUPERVISE_H_
 
 #include <chrono>
+#include <functional>
 #include <optional>
+#include <string>
+#include <string_view>
 
 #include "init/agent.h"
+#include "init/config.h"
 #include "init/phases.h"
+#include "init/service_runner.h"
 #include "init/services.h"
 #include "init/shutdown.h"
 #include "protocol/base/log.h"
@@ -23,10 +29,15 @@ void BlockSignals();
 
 class Supervisor {
  public:
-  Supervisor(Agent agent, BootPhases phases) : agent_(std::move(agent)), phases_(phases) {}
+  // Merges the host's part of the configuration into what it was made with.
+  using Configure = std::function<Result<>(std::string_view)>;
 
-  // Makes the descriptors and starts the agent. An agent that cannot be started here never could:
-  // that is an error, not a crash loop.
+  // `config` outlives the supervisor.
+  Supervisor(Agent agent, BootPhases phases, const Config& config, Configure configure);
+
+  // Makes the descriptors, starts the agent, then the services: the host can look at a guest whose
+  // services do not come up. An agent that cannot be started here never could: that is an error,
+  // not a crash loop.
   Result<> Start();
   [[noreturn]] void Run();
 
@@ -39,20 +50,28 @@ class Supervisor {
   // left.
   bool Reap();
   void ReportEnd(const Services::End& end);
-  void Request(ShutdownMode mode, std::chrono::milliseconds grace, const char* who);
+  // The first one's cause and name stay: they are what the host is told.
+  void Request(ShutdownMode mode, std::chrono::milliseconds grace, ShutdownCause cause,
+               std::string_view name);
   void Do(Shutdown::Action action);
-  // While terminating: waits for one process after another until only the agent is left.
+  ControlPacket Report(ControlKind kind) const;
+  // While others than services end: waits for one process after another until only the agent is
+  // left.
   void FollowOthers();
   void ArmTimer();
   void WatchAgent();
 
   Agent agent_;
   BootPhases phases_;
-  Services services_;
+  const Config& config_;
+  Services services_;  // the agent
   Shutdown shutdown_;
+  ShutdownCause cause_ = ShutdownCause::kHost;
+  std::string cause_name_;
   UniqueFd signals_;
   UniqueFd timer_;
   UniqueFd epoll_;
+  ServiceRunner runner_;               // after the epoll that it is given
   UniqueFd other_;                     // pidfd of a process that the shutdown waits for
   std::optional<Time> look_again_at_;  // only zombies are left, for their parents to reap
   int watched_control_ = -1;
