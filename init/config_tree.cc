@@ -160,7 +160,7 @@ class TextReader {
     constexpr std::string_view kPrefix = "Error while parsing ";
     if (text.starts_with(kPrefix)) text.erase(0, kPrefix.size());
     if (!text.empty()) text[0] = static_cast<char>(text[0] | 0x20);  // all begin with a letter
-    if (text.ends_with("could not determine value type")) {
+    if (text.ends_with("could not determine value type") || text.starts_with("boolean: ")) {
       text = "not a value; a text stands in quotes";
     }
     tree_.mistakes.push_back({At(at.line, at.column), "not TOML: " + text});

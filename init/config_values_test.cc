@@ -129,6 +129,7 @@ TEST(ConfigValues, NearestWord) {
   EXPECT_EQ(Nearest("restrat", kWords), "restart");
   EXPECT_EQ(Nearest("require", kWords), "requires");
   EXPECT_EQ(Nearest("evn", kWords), "env");
+  EXPECT_EQ(Nearest("requ", kWords), "requires");
   EXPECT_EQ(Nearest("zzz", kWords), "");
   EXPECT_EQ(Nearest("", kWords), "");
   EXPECT_EQ(Nearest(std::string(100'000, 'r'), kWords), "");
