@@ -64,7 +64,9 @@ std::string KeysScdoc() {
   std::string out;
   for (std::string line; std::getline(lines, line);) {
     if (line.starts_with("### ")) {
-      out += "\n## " + Scdoc(line.substr(4)) + "\n";
+      std::string title = line.substr(4);  // scdoc knows no markup in a heading
+      std::erase(title, '`');
+      out += "\n## " + title + "\n";
     } else if (line.starts_with("| `")) {
       std::vector<std::string> cells;
       for (size_t at = 2; at < line.size();) {
