@@ -170,20 +170,20 @@ TEST(ServiceJson, EscapesWhatAServiceSaysOfItself) {
   EXPECT_EQ(ServiceJson({}), "[]\n");
 }
 
-int Run(std::vector<const char*> words) {
+int Call(std::vector<const char*> words) {
   return RunServiceCommand(std::span(const_cast<char**>(words.data()), words.size()),
                            "/no/such/socket");
 }
 
 TEST(RunServiceCommand, ExitCodesTellWrongCallsFromAMissingServer) {
-  EXPECT_EQ(Run({"status"}), kNoServer);
-  EXPECT_EQ(Run({"start", "web"}), kNoServer);
-  EXPECT_EQ(Run({"start"}), kServiceUsage);
-  EXPECT_EQ(Run({"start", "web", "db"}), kServiceUsage);
-  EXPECT_EQ(Run({"start", "web", "--json"}), kServiceUsage);
-  EXPECT_EQ(Run({"start", "web", "--timeout", "0"}), kServiceUsage);
-  EXPECT_EQ(Run({"start", "web", "--timeout", "1s"}), kServiceUsage);
-  EXPECT_EQ(Run({"stop", std::string(64, 'x').c_str()}), kNoSuchService);
+  EXPECT_EQ(Call({"status"}), kNoServer);
+  EXPECT_EQ(Call({"start", "web"}), kNoServer);
+  EXPECT_EQ(Call({"start"}), kServiceUsage);
+  EXPECT_EQ(Call({"start", "web", "db"}), kServiceUsage);
+  EXPECT_EQ(Call({"start", "web", "--json"}), kServiceUsage);
+  EXPECT_EQ(Call({"start", "web", "--timeout", "0"}), kServiceUsage);
+  EXPECT_EQ(Call({"start", "web", "--timeout", "1s"}), kServiceUsage);
+  EXPECT_EQ(Call({"stop", std::string(64, 'x').c_str()}), kNoSuchService);
 }
 
 }  // namespace
