@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <type_traits>
 
 #include "init/console.h"
 #include "init/filesystem.h"
@@ -76,6 +77,28 @@ Result<> WriteOne(const FileConfig& file) {
 }
 
 }  // namespace
+
+Config Changes(const Config& before, const Config& after) {
+  const auto new_of = [](const auto& had, const auto& rows) {
+    std::remove_cvref_t<decltype(rows)> fresh;
+    for (const auto& row : rows) {
+      if (std::ranges::find(had, row) == had.end()) fresh.push_back(row);
+    }
+    return fresh;
+  };
+  Config changes;
+  if (after.hostname != before.hostname) changes.hostname = after.hostname;
+  changes.modules = new_of(before.modules, after.modules);
+  changes.sysctls = new_of(before.sysctls, after.sysctls);
+  changes.mounts = new_of(before.mounts, after.mounts);
+  changes.users = new_of(before.users, after.users);
+  changes.files = new_of(before.files, after.files);
+  if (after.network != before.network) {
+    changes.network = after.network;
+    changes.network.interfaces = new_of(before.network.interfaces, after.network.interfaces);
+  }
+  return changes;
+}
 
 void LoadModules(const Config& config, ModuleLoader& modules) {
   for (const std::string& name : config.modules) {

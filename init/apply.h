@@ -27,6 +27,10 @@ Result<> MountConfigured(const Config& config, ModuleLoader& modules, UeventSock
 void AddUsers(const Config& config);
 void WriteFiles(const Config& config);
 
+// What `after` asks for and `before` did not: its rows that are new or other than there. Services
+// are left out. Pure.
+Config Changes(const Config& before, const Config& after);
+
 // "net.ipv4.conf.eth0/100.forwarding" -> "/proc/sys/net/ipv4/conf/eth0.100/forwarding", as
 // sysctl(8) has it: a '/' in the name stands for a '.'.
 std::string SysctlPath(std::string_view name);

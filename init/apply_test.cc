@@ -40,6 +40,30 @@ TEST(WithUsers, AddsToAGroupThatHasMembers) {
   EXPECT_EQ(files.group, "web:x:33:mo,app");
 }
 
+TEST(Changes, AreTheRowsThatAreNewOrOther) {
+  Config before;
+  before.hostname = "a";
+  before.files = {{.path = "/x", .content = "1"}, {.path = "/y", .content = "1"}};
+  before.sysctls = {{"vm.swappiness", "1"}};
+  before.network.interfaces.resize(1);
+  before.network.interfaces[0].name = "eth0";
+  Config after = before;
+  const Config none = Changes(before, after);
+  EXPECT_EQ(none.hostname, "");
+  EXPECT_TRUE(none.files.empty() && none.sysctls.empty() && none.network == NetworkConfig{});
+  after.hostname = "b";
+  after.files[1].content = "2";
+  after.sysctls.emplace_back("vm.overcommit_memory", "1");
+  after.network.interfaces[0].mtu = 1400;
+  const Config changes = Changes(before, after);
+  EXPECT_EQ(changes.hostname, "b");
+  ASSERT_EQ(changes.files.size(), 1u);
+  EXPECT_EQ(changes.files[0].path, "/y");
+  EXPECT_EQ(changes.sysctls.size(), 1u);
+  ASSERT_EQ(changes.network.interfaces.size(), 1u);
+  EXPECT_EQ(changes.network.interfaces[0].mtu, 1400u);
+}
+
 class WriteFilesTest : public testing::Test {
  protected:
   void SetUp() override {

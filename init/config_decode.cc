@@ -28,6 +28,23 @@ void BlockServices(Config& config, const std::string& reason) {
   }
 }
 
+// Before the names in `after` and `requires` are looked up: a service may wait for its address.
+void AddDhcpClients(Config& config) {
+  for (const InterfaceConfig& interface : config.network.interfaces) {
+    const std::string name = "dhcp-" + interface.name;
+    if (interface.dhcp.empty() ||
+        std::ranges::contains(config.services, name, &ServiceConfig::name)) {
+      continue;
+    }
+    ServiceConfig service;
+    service.name = name;
+    service.exec = interface.dhcp.front();
+    service.args.assign(interface.dhcp.begin() + 1, interface.dhcp.end());
+    service.restart.when = RestartWhen::kAlways;
+    config.services.push_back(std::move(service));
+  }
+}
+
 }  // namespace
 
 DecodedConfig DecodeConfig(std::span<const ConfigSource> sources,
@@ -39,6 +56,7 @@ DecodedConfig DecodeConfig(std::span<const ConfigSource> sources,
     reader.BlockServices(static_cast<size_t>(lost));
   }
   reader.ReadTable(tree.root, ConfigKeys(), &decoded.config, known_too);
+  AddDhcpClients(decoded.config);
   CheckServices(reader, tree.root.Find("service"), decoded.config.services);
   if (reader.block() >= 0) {
     BlockServices(decoded.config, reader.Line(static_cast<size_t>(reader.block())));

@@ -14,9 +14,10 @@ struct Edge {
   const ConfigNode* node;
 };
 
-class ServiceGraph {
+// Who needs whom, as it is checked and put in order.
+class Dependencies {
  public:
-  ServiceGraph(ConfigReader& reader, const ConfigNode& table, std::vector<ServiceConfig>& services)
+  Dependencies(ConfigReader& reader, const ConfigNode& table, std::vector<ServiceConfig>& services)
       : reader_(reader), services_(services), edges_(services.size()), state_(services.size()) {
     for (const ServiceConfig& service : services_) {
       names_.push_back(service.name);
@@ -39,6 +40,11 @@ class ServiceGraph {
   }
 
  private:
+  // A DHCP client has no table of its own.
+  const ConfigNode* Find(size_t service, std::string_view key) const {
+    return nodes_[service] == nullptr ? nullptr : nodes_[service]->Find(key);
+  }
+
   void Mark(size_t service, size_t before) {
     if (reader_.mistakes() == before || !services_[service].mistake.empty()) return;
     services_[service].mistake = reader_.Line(before);
@@ -73,7 +79,7 @@ class ServiceGraph {
   void CheckSockets() {
     std::vector<std::pair<std::string_view, size_t>> seen;
     for (size_t i = 0; i < services_.size(); ++i) {
-      const ConfigNode* sockets = nodes_[i]->Find("sockets");
+      const ConfigNode* sockets = Find(i, "sockets");
       if (sockets == nullptr) continue;
       for (const ConfigNode& socket : sockets->items) {
         const ConfigNode* listen = socket.Find("listen");
@@ -91,7 +97,7 @@ class ServiceGraph {
   }
 
   void AddEdges(size_t service, std::string_view list) {
-    const ConfigNode* node = nodes_[service]->Find(list);
+    const ConfigNode* node = Find(service, list);
     if (node == nullptr) return;
     const std::span items =
         node->kind == kArrayNode ? std::span(node->items) : std::span(node, size_t{1});
@@ -151,7 +157,7 @@ class ServiceGraph {
 
 void CheckServices(ConfigReader& reader, const ConfigNode* node,
                    std::vector<ServiceConfig>& services) {
-  if (node != nullptr && !services.empty()) ServiceGraph(reader, *node, services).Check();
+  if (node != nullptr && !services.empty()) Dependencies(reader, *node, services).Check();
 }
 
 }  // namespace berth::init

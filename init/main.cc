@@ -93,14 +93,27 @@ Result<Machine> Boot(BootPhases& phases) {
   return Machine{options, std::move(config), AgentPath(options), std::move(listener)};
 }
 
-// The host's part of the configuration: what is decoded of all sources together, for the services
-// that wait for it.
+// The host's part of the configuration. Everything is decoded together and what is new is applied;
+// the services that wait for it then start with it. No device or interface is waited for: PID 1 has
+// other things to do by now.
 Result<> TakeConfigure(Machine& machine, std::string_view text) {
   std::vector<std::string> mistakes;
   Config fresh = LoadConfig(machine.options, text, mistakes);
   for (const std::string& mistake : mistakes) Warn(mistake);
   if (!mistakes.empty()) return Fail("configure", EINVAL, mistakes[0], "the console has them all");
-  return TakeConfigured(machine.config, std::move(fresh));
+  Config changes = Changes(machine.config, fresh);
+  for (MountConfig& each : changes.mounts) each.wait = {};
+  for (InterfaceConfig& each : changes.network.interfaces) each.wait = {};
+  BERTH_TRY(TakeConfigured(machine.config, std::move(fresh)));
+  BERTH_ASSIGN(UeventSocket uevents, UeventSocket::Open());
+  ModuleLoader modules = ModuleLoader::Open(machine.options);
+  LoadModules(changes, modules);
+  SetSysctls(changes);
+  BERTH_TRY(MountConfigured(changes, modules, uevents));
+  AddUsers(changes);
+  WriteFiles(changes);
+  if (!changes.hostname.empty()) BERTH_TRY(SetHostname(changes.hostname));
+  return SetNetworkUp(changes.network, uevents);
 }
 
 [[noreturn]] void RunAsPid1() {

@@ -111,20 +111,6 @@ Result<> SetNetworkUp(const NetworkConfig& config, UeventSocket& uevents) {
   return {};
 }
 
-std::vector<ServiceConfig> DhcpServices(const NetworkConfig& config) {
-  std::vector<ServiceConfig> services;
-  for (const InterfaceConfig& interface : config.interfaces) {
-    if (interface.dhcp.empty()) continue;
-    ServiceConfig service;
-    service.name = "dhcp-" + interface.name;
-    service.exec = interface.dhcp.front();
-    service.args.assign(interface.dhcp.begin() + 1, interface.dhcp.end());
-    service.restart.when = RestartWhen::kAlways;
-    services.push_back(std::move(service));
-  }
-  return services;
-}
-
 std::string ResolvConf(const NetworkConfig& config) {
   std::string text;
   if (!config.search.empty()) {

@@ -6,7 +6,6 @@
 #define BERTH_INIT_NETWORK_H_
 
 #include <string>
-#include <vector>
 
 #include "init/config.h"
 #include "init/uevent.h"
@@ -23,9 +22,6 @@ Result<> BringLoopbackUp();
 // Waits for each interface to appear and sets it up. An error ends it where the interface is
 // `fatal`, else it is a warning; /etc/resolv.conf and /etc/hosts are written in any case.
 Result<> SetNetworkUp(const NetworkConfig& config, UeventSocket& uevents);
-
-// The DHCP clients that the interfaces ask for, as services: "dhcp-eth0", kept running.
-std::vector<ServiceConfig> DhcpServices(const NetworkConfig& config);
 
 // The files' texts; pure. A hosts file names localhost and the guest itself, too.
 std::string ResolvConf(const NetworkConfig& config);

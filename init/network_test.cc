@@ -14,20 +14,6 @@ TEST(ResolvConf, HasSearchAndServersInOrder) {
             "search example.org example.net\nnameserver 10.0.0.1\nnameserver fd00::1\n");
 }
 
-TEST(DhcpServices, AreKeptRunningForThoseThatAsk) {
-  NetworkConfig config;
-  config.interfaces.resize(2);
-  config.interfaces[0].name = "eth0";
-  config.interfaces[0].dhcp = {"udhcpc", "-f", "-i", "eth0"};
-  config.interfaces[1].name = "eth1";
-  const auto services = DhcpServices(config);
-  ASSERT_EQ(services.size(), 1u);
-  EXPECT_EQ(services[0].name, "dhcp-eth0");
-  EXPECT_EQ(services[0].exec, "udhcpc");
-  EXPECT_EQ(services[0].args, (std::vector<std::string>{"-f", "-i", "eth0"}));
-  EXPECT_EQ(services[0].restart.when, RestartWhen::kAlways);
-}
-
 TEST(HostsFile, HasLocalhostTheGuestAndWhatWasAsked) {
   NetworkConfig config;
   config.hosts = {{"db", "10.0.0.5"}};
