@@ -553,6 +553,12 @@ TEST(DecodeConfig, LettersOutsideOfATextThatAreNotAscii) {
   EXPECT_EQ(Clean("environment.A = \"\"\"\\\n  é\"\"\"").environment.at(0).second, "é");
 }
 
+TEST(DecodeConfig, HeadersThatBeginWithNoKey) {
+  for (const char* text : {"[.a]", "[=]", "[ ,a]", "[[.a]]", "[\x17]", "[", "[[", "a.=1", ".a=1"}) {
+    EXPECT_THAT(Mistakes(text), testing::Not(IsEmpty())) << text;
+  }
+}
+
 TEST(DecodeConfig, NestingIsBounded) {
   EXPECT_THAT(Mistakes("modules = " + std::string(100'000, '[')),
               testing::Contains(HasSubstr("nest")));
