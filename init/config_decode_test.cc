@@ -546,6 +546,19 @@ TEST(DecodeConfig, BytesThatAreNoText) {
   EXPECT_THAT(Mistakes("\n a='\xff'"), testing::Contains(StartsWith("t:2:")));
 }
 
+TEST(DecodeConfig, LettersOutsideOfATextThatAreNotAscii) {
+  for (const char* text : {"clé = 1", "[service.\u0494]", "hostname = é", "a \u3001 = 1"}) {
+    EXPECT_THAT(Mistakes(text), testing::Not(IsEmpty())) << text;
+  }
+  EXPECT_EQ(Clean("environment.A = \"\"\"\\\n  é\"\"\"").environment.at(0).second, "é");
+}
+
+TEST(DecodeConfig, HeadersThatBeginWithNoKey) {
+  for (const char* text : {"[.a]", "[=]", "[ ,a]", "[[.a]]", "[\x17]", "[", "[[", "a.=1", ".a=1"}) {
+    EXPECT_THAT(Mistakes(text), testing::Not(IsEmpty())) << text;
+  }
+}
+
 TEST(DecodeConfig, NestingIsBounded) {
   EXPECT_THAT(Mistakes("modules = " + std::string(100'000, '[')),
               testing::Contains(HasSubstr("nest")));
