@@ -297,7 +297,8 @@ void ServiceGraph::Fail(Service& service, std::string why, Time now) {
   service.detail = std::move(why);
   service.settled_ns = Ns(now);
   service.state = Failed{};
-  if (service.config->main) {
+  // A machine whose configuration has a mistake stays up, to be looked at.
+  if (service.config->main && service.config->mistake.empty()) {
     service.exit_code = kNeverStarted;
     actions_.push_back(action::EndMachine{ShutdownCause::kMain, IdOf(service)});
   }

@@ -210,6 +210,7 @@ TEST_F(ServiceGraphTest, EndWhileAProbeIsUnderWayEndsTheProbe) {
 
 TEST_F(ServiceGraphTest, AServiceWithAMistakeIsFailedWithItAndStartsByNobodysOrder) {
   Add("db").mistake = "init.toml:3:1: service.db.exec: no program";
+  config_.services[0].main = true;  // and yet the machine stays up
   Add("web", {}, {"db"});
   Begin();
   EXPECT_THAT(Log(), IsEmpty());

@@ -42,8 +42,8 @@ enum class ServiceState : uint32_t {
   kReady = 3,
   kStopping = 4,
   kBackoff = 5,  // ended; starts again at restart_ns
-  kDone = 6,     // a oneshot that ended well, or one that ended and is not to start again
-  kFailed = 7,   // its crash-loop budget is spent, or something it requires has failed
+  kDone = 6,     // ended with 0, and is not to start again
+  kFailed = 7,   // ended otherwise and is not to start again, or something it requires has failed
 };
 
 enum class ServiceHealth : uint32_t { kUnknown = 0, kHealthy = 1, kUnhealthy = 2 };
