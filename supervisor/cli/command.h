@@ -66,6 +66,7 @@ void AddEvents(CLI::App& app, Shared& shared);
 void AddConsole(CLI::App& app, Shared& shared);
 void AddExec(CLI::App& app, Shared& shared);
 void AddRun(CLI::App& app, Shared& shared);
+void AddImage(CLI::App& app, Shared& shared);
 void AddDoctor(CLI::App& app, Shared& shared);
 void AddService(CLI::App& app, Shared& shared);
 void AddVersion(CLI::App& app, Shared& shared);

@@ -1,0 +1,56 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# Runs every example of docs/images.md and docs/man/berth-image.1.scd as it stands there, in a folder with what they name.
+# usage: images/docs_test.sh BERTH
+set -euo pipefail
+berth=$(realpath -- "$1")
+repo=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd)
+work=$(mktemp -d)
+trap 'rm -rf -- "$work"' EXIT
+cd -- "$work"
+
+mkdir bin guest root
+ln -s "$berth" bin/berth
+printf '#!/bin/sh\n[ "$1" = --check ]\n' >guest/berth-init
+printf 'agent' >guest/berth-agent
+chmod 755 guest/*
+export PATH=$work/bin:$PATH:/usr/sbin:/sbin BERTH_GUEST_DIR=$work/guest
+mkdir -p root/bin kernel/lib/modules/6.1.0-docs/kernel
+printf 'a program' >root/bin/web
+tar -cf root.tar -C root .
+# The least that has the marks of a bzImage: boot_flag, "HdrS", kernel_version.
+{ head -c 510 /dev/zero; printf '\125\252'; head -c 2 /dev/zero; printf 'HdrS'; head -c 8 /dev/zero; printf '\100\000'
+  head -c 48 /dev/zero; printf '6.1.0-docs (x)'; head -c 512 /dev/zero; } >kernel/vmlinuz
+printf 'module' >kernel/lib/modules/6.1.0-docs/kernel/erofs.ko
+printf 'kernel/erofs.ko:\n' >kernel/lib/modules/6.1.0-docs/modules.dep
+umoci init --layout layout
+umoci new --image layout:web
+umoci raw add-layer --image layout:web root.tar
+umoci config --image layout:web --config.entrypoint /bin/web
+
+ran=0
+run_examples() { # PAGE START
+  local line inside=
+  while IFS= read -r line; do
+    if [[ -z $inside && $line == "$2" ]]; then
+      inside=1
+    elif [[ -n $inside && $line == '```' ]]; then
+      inside=
+    elif [[ -n $inside ]]; then
+      printf '$ %s\n' "$line"
+      bash -euo pipefail -c "$line" </dev/null
+      ran=$((ran + 1))
+    fi
+  done <"$1"
+}
+run_examples "$repo/docs/images.md" '```sh'
+run_examples "$repo/docs/man/berth-image.1.scd" '```'
+((ran >= 14)) || { echo "docs_test: only $ran commands were found"; exit 1; }
+scdoc <"$repo/docs/man/berth-image.1.scd" >berth-image.1
+# Each option that the program has is on the page.
+while read -r option; do
+  case $option in --help | --socket) continue ;; esac
+  grep -qF -e "*$option*" "$repo/docs/man/berth-image.1.scd" || { echo "docs_test: $option is not on the man page"; exit 1; }
+done < <(berth image build --help | grep -oE '^ +(-[a-z],)?--[a-z-]+' | grep -oE -e '--[a-z-]+')
+echo "docs_test: $ran commands passed"

@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Sources of a root file system: a directory, a tar archive, an image of an OCI layout. Each
+// becomes a Tree, its files copied to a Spool. Blocks; one thread.
+#ifndef BERTH_IMAGES_ROOTFS_SOURCE_H_
+#define BERTH_IMAGES_ROOTFS_SOURCE_H_
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "images/rootfs/oci.h"
+#include "images/rootfs/spool.h"
+#include "images/rootfs/tree.h"
+
+namespace berth::image {
+
+// What could not be kept, for the person and for the manifest.
+class Warnings {
+ public:
+  void Add(std::string text);
+  std::vector<std::string> List() const;
+
+ private:
+  std::vector<std::string> list_;
+  size_t more_ = 0;
+};
+
+// Readable once the build is to end. -1: never.
+struct Cancel {
+  int fd = -1;
+  Result<> Check() const;  // ECANCELED
+};
+
+struct Loading {
+  Spool& spool;
+  Warnings& warnings;
+  Cancel cancel;
+};
+
+struct Source {
+  Tree tree;
+  std::string kind;               // "directory", "tar", "oci"
+  std::string digest;             // "sha256:…" of the archive, or of the OCI manifest; else empty
+  std::optional<OciConfig> main;  // what the OCI image says is to be run
+};
+
+// "oci:LAYOUT[:TAG]", a directory, or a tar archive in any compression that libarchive knows.
+Result<Source> LoadSource(const std::string& from, Loading& loading);
+
+Result<Source> LoadDirectory(const std::string& path, Loading& loading);
+Result<Source> LoadOci(const std::string& layout, const std::string& tag, Loading& loading);
+// Puts an archive's entries into a tree; `layer` > 0 applies whiteouts. Reads `fd` to its end.
+Result<> ApplyTar(int fd, const std::string& name, int layer, Tree& tree, Loading& loading);
+
+// Adds one extended attribute, within what can be carried into an image. E2BIG names it.
+Result<> AddXattr(Inode& inode, const std::string& path, std::string name, std::string value);
+
+}  // namespace berth::image
+
+#endif  // BERTH_IMAGES_ROOTFS_SOURCE_H_

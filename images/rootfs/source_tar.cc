@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Tar archives, alone or as the layers of an OCI image, by libarchive: which entry is what is its
+// business, where it may go is ours.
+#include <archive.h>
+#include <archive_entry.h>
+#include <fmt/format.h>
+#include <sys/stat.h>
+
+#include <memory>
+
+#include "images/rootfs/limits.h"
+#include "images/rootfs/source.h"
+
+namespace berth::image {
+namespace {
+
+constexpr size_t kTarBlock = 256 * 1024;
+constexpr const char* kBrokenArchive = "the archive is damaged, or no tar archive: make it again";
+
+using Reader = std::unique_ptr<archive, int (*)(archive*)>;
+
+// Names are bytes. libarchive takes those of pax archives to be UTF-8 for the locale, which is the
+// C locale in all of Berth; those it cannot bring there it leaves as they are, which is what we
+// want, and warns.
+bool IsOfNames(const char* warning) {
+  return warning != nullptr && std::string_view(warning).contains("can't be converted");
+}
+
+class Application {
+ public:
+  Application(archive* reader, const std::string& name, int layer, Tree& tree, Loading& loading)
+      : reader_(reader), name_(name), layer_(layer), tree_(tree), loading_(loading) {}
+
+  Result<> One(archive_entry* entry);
+
+ private:
+  Result<Inode> ToInode(archive_entry* entry, const std::string& path, Type type);
+  Result<Content> ToContent(archive_entry* entry, const std::string& path);
+  std::string At(const std::string& path) const { return name_ + ": '" + Quoted(path) + "'"; }
+
+  archive* const reader_;
+  const std::string& name_;
+  const int layer_;
+  Tree& tree_;
+  Loading& loading_;
+};
+
+Result<Content> Application::ToContent(archive_entry* entry, const std::string& path) {
+  if (archive_entry_size_is_set(entry) != 0 &&
+      archive_entry_size(entry) > static_cast<int64_t>(kMaxFileBytes)) {
+    return Fail("tar", EFBIG, fmt::format("{} has {} bytes", At(path), archive_entry_size(entry)));
+  }
+  BERTH_ASSIGN(Spool::Writer writer, loading_.spool.Create());
+  const auto claimed = static_cast<uint64_t>(archive_entry_size(entry));
+  uint64_t at = 0;
+  while (true) {
+    const void* data = nullptr;
+    size_t size = 0;
+    la_int64_t offset = 0;
+    const int code = archive_read_data_block(reader_, &data, &size, &offset);
+    if (code == ARCHIVE_EOF) break;
+    if (code < ARCHIVE_WARN || offset < static_cast<la_int64_t>(at)) {
+      const char* const why = archive_error_string(reader_);
+      return Fail("tar", EBADMSG, At(path) + ": " + (why != nullptr ? why : "overlapping data"),
+                  kBrokenArchive);
+    }
+    BERTH_TRY(writer.AppendZeros(static_cast<uint64_t>(offset) - at));
+    BERTH_TRY(writer.Append(std::span(static_cast<const std::byte*>(data), size)));
+    at = static_cast<uint64_t>(offset) + size;
+    BERTH_TRY(loading_.cancel.Check());
+  }
+  if (claimed > at) BERTH_TRY(writer.AppendZeros(claimed - at));  // a hole at its end
+  return writer.Finish();
+}
+
+Result<Inode> Application::ToInode(archive_entry* entry, const std::string& path, Type type) {
+  Inode inode;
+  inode.type = type;
+  inode.mode = type == Type::kSymlink ? 0777 : archive_entry_perm(entry) & 07777;
+  const int64_t uid = archive_entry_uid(entry);
+  const int64_t gid = archive_entry_gid(entry);
+  if (uid < 0 || uid >= UINT32_MAX || gid < 0 || gid >= UINT32_MAX) {
+    return Fail("tar", ERANGE, fmt::format("{} is owned by {}:{}", At(path), uid, gid));
+  }
+  inode.uid = static_cast<uint32_t>(uid);
+  inode.gid = static_cast<uint32_t>(gid);
+  inode.mtime = archive_entry_mtime(entry);
+  if (type == Type::kCharDevice || type == Type::kBlockDevice) {
+    inode.major = static_cast<uint32_t>(archive_entry_rdevmajor(entry));
+    inode.minor = static_cast<uint32_t>(archive_entry_rdevminor(entry));
+    if (inode.major > 0xfff || inode.minor > 0xfffff) {  // what a dev_t of Linux can tell apart
+      return Fail("tar", ERANGE,
+                  fmt::format("{} is device {}:{}", At(path), inode.major, inode.minor));
+    }
+  }
+  if (type == Type::kSymlink) {
+    const char* const target = archive_entry_symlink(entry);
+    if (target == nullptr || *target == '\0' || std::string_view(target).size() > kMaxTargetBytes) {
+      return Fail("tar", EINVAL, At(path) + " is a symbolic link to nowhere, or too far",
+                  kBrokenArchive);
+    }
+    inode.target = target;
+  }
+  archive_entry_xattr_reset(entry);
+  const char* name = nullptr;
+  const void* value = nullptr;
+  size_t size = 0;
+  while (archive_entry_xattr_next(entry, &name, &value, &size) == ARCHIVE_OK) {
+    BERTH_TRY(AddXattr(inode, path, name, std::string(static_cast<const char*>(value), size)));
+  }
+  constexpr int kPosixAcls = ARCHIVE_ENTRY_ACL_TYPE_ACCESS | ARCHIVE_ENTRY_ACL_TYPE_DEFAULT;
+  if ((archive_entry_acl_types(entry) & kPosixAcls) != 0) {
+    loading_.warnings.Add("access control list left out: " + Quoted(path));
+  }
+  return inode;
+}
+
+Result<> Application::One(archive_entry* entry) {
+  const char* const raw = archive_entry_pathname(entry);
+  if (raw == nullptr) return Fail("tar", EILSEQ, name_ + ": a name that cannot be read");
+  auto clean = CleanPath(raw);
+  if (!clean) {
+    clean.error().detail = name_ + ": " + clean.error().detail;
+    return std::unexpected(clean.error());
+  }
+  const std::string path = std::move(*clean);
+  if (layer_ > 0) {
+    BERTH_ASSIGN(const Mark mark, MarkOf(path));
+    if (mark.kind == Mark::kWhiteout) tree_.Whiteout(mark.path, layer_);
+    if (mark.kind == Mark::kOpaque) tree_.Opaque(mark.path, layer_);
+    if (mark.kind != Mark::kNone) return {};
+  }
+  if (const char* const target = archive_entry_hardlink(entry); target != nullptr) {
+    BERTH_ASSIGN(const std::string to, CleanPath(target));
+    return tree_.Link(path, to, layer_);
+  }
+  Type type = Type::kFile;
+  switch (archive_entry_filetype(entry)) {
+    case AE_IFREG:
+      break;
+    case AE_IFDIR:
+      type = Type::kDirectory;
+      break;
+    case AE_IFLNK:
+      type = Type::kSymlink;
+      break;
+    case AE_IFCHR:
+      type = Type::kCharDevice;
+      break;
+    case AE_IFBLK:
+      type = Type::kBlockDevice;
+      break;
+    case AE_IFIFO:
+      type = Type::kFifo;
+      break;
+    default:
+      loading_.warnings.Add("left out, being of no known type: " + Quoted(path));
+      return {};
+  }
+  BERTH_ASSIGN(Inode inode, ToInode(entry, path, type));
+  if (type == Type::kFile) {
+    BERTH_ASSIGN(inode.content, ToContent(entry, path));
+  }
+  return tree_.Put(path, std::move(inode), layer_);
+}
+
+}  // namespace
+
+Result<> ApplyTar(int fd, const std::string& name, int layer, Tree& tree, Loading& loading) {
+  const Reader reader(archive_read_new(), archive_read_free);
+  archive_read_support_filter_all(reader.get());
+  archive_read_support_format_tar(reader.get());
+  archive_read_support_format_empty(reader.get());
+  if (archive_read_open_fd(reader.get(), fd, kTarBlock) != ARCHIVE_OK) {
+    return Fail("tar", EBADMSG, name + ": " + archive_error_string(reader.get()), kBrokenArchive);
+  }
+  Application application(reader.get(), name, layer, tree, loading);
+  while (true) {
+    BERTH_TRY(loading.cancel.Check());
+    archive_entry* entry = nullptr;
+    const int code = archive_read_next_header(reader.get(), &entry);
+    if (code == ARCHIVE_EOF) return {};
+    if (code < ARCHIVE_WARN) {
+      return Fail("tar", EBADMSG, name + ": " + archive_error_string(reader.get()), kBrokenArchive);
+    }
+    if (code == ARCHIVE_WARN && !IsOfNames(archive_error_string(reader.get()))) {
+      loading.warnings.Add(archive_error_string(reader.get()));
+    }
+    BERTH_TRY(application.One(entry));
+  }
+}
+
+}  // namespace berth::image

@@ -1,0 +1,289 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "images/rootfs/source.h"
+
+#include <archive.h>
+#include <archive_entry.h>
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <sys/eventfd.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <functional>
+#include <set>
+
+#include "images/rootfs/filesystem.h"
+#include "images/rootfs/inject.h"
+#include "images/rootfs/limits.h"
+#include "images/rootfs/manifest.h"
+#include "images/rootfs/work_dir.h"
+#include "protocol/base/io.h"
+#include "supervisor/hypervisor/temp_dir.h"
+
+namespace berth::image {
+namespace {
+
+class SourceTest : public testing::Test {
+ protected:
+  SourceTest() : spool_(Folder("spool")), loading_{spool_, warnings_, {}} {}
+
+  std::string Folder(const std::string& name) const {
+    const std::string path = dir_.path() + "/" + name;
+    EXPECT_EQ(mkdir(path.c_str(), 0700), 0);
+    return path;
+  }
+
+  struct Item {
+    std::string path;
+    mode_t type = AE_IFREG;
+    std::string text{};  // content, target of a link, name that a hard link is of
+    mode_t mode = 0644;
+    bool hard_link = false;
+  };
+  std::string MakeTar(const std::string& name, const std::vector<Item>& items) const {
+    const std::string path = dir_.path() + "/" + name;
+    archive* const writer = archive_write_new();
+    archive_write_set_format_gnutar(writer);
+    archive_write_open_filename(writer, path.c_str());
+    for (const Item& item : items) {
+      archive_entry* const entry = archive_entry_new();
+      archive_entry_set_pathname(entry, item.path.c_str());
+      archive_entry_set_filetype(entry, item.type);
+      archive_entry_set_perm(entry, item.mode);
+      if (item.hard_link) archive_entry_set_hardlink(entry, item.text.c_str());
+      if (item.type == AE_IFLNK) archive_entry_set_symlink(entry, item.text.c_str());
+      const bool content = item.type == AE_IFREG && !item.hard_link;
+      archive_entry_set_size(entry, content ? static_cast<int64_t>(item.text.size()) : 0);
+      EXPECT_EQ(archive_write_header(writer, entry), ARCHIVE_OK) << archive_error_string(writer);
+      if (content) archive_write_data(writer, item.text.data(), item.text.size());
+      archive_entry_free(entry);
+    }
+    archive_write_free(writer);
+    return path;
+  }
+  Result<> Apply(const std::string& path, int layer, Tree& tree) {
+    const UniqueFd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC));
+    return ApplyTar(fd.get(), path, layer, tree, loading_);
+  }
+  std::string ContentOf(const Tree& tree, const std::string& path) const {
+    const Inode* const inode = tree.Find(path);
+    if (inode == nullptr) return "(none)";
+    return ReadFile(spool_.Path(inode->content).c_str(), 1 << 20).value_or("(unreadable)");
+  }
+
+  TempDir dir_;
+  Warnings warnings_;
+  Spool spool_;
+  Loading loading_;
+};
+
+TEST_F(SourceTest, TarRefusesWhatLeadsOut) {
+  for (const char* const path : {"../x", "/etc/x", "a/../../x"}) {
+    Tree tree;
+    const auto applied = Apply(MakeTar("t.tar", {{path, AE_IFREG, "x"}}), 0, tree);
+    ASSERT_FALSE(applied) << path;
+    EXPECT_EQ(applied.error().errnum, EINVAL) << applied.error().Message();
+  }
+  Tree tree;
+  const auto through =
+      Apply(MakeTar("t.tar", {{"a", AE_IFLNK, "/etc"}, {"a/x", AE_IFREG, "x"}}), 0, tree);
+  ASSERT_FALSE(through);
+  EXPECT_EQ(through.error().errnum, ENOTDIR);
+  const auto link =
+      Apply(MakeTar("t.tar", {{"b", AE_IFREG, "../../etc/shadow", 0644, true}}), 0, tree);
+  EXPECT_FALSE(link);
+}
+
+TEST_F(SourceTest, TarKeepsNamesAsBytes) {
+  const std::string odd =
+      "new\nline\xff\xfe"
+      "e\xcc\x81";  // e + combining accent: not composed
+  Tree tree;
+  ASSERT_TRUE(Apply(MakeTar("t.tar", {{odd, AE_IFREG, "x"}, {std::string(255, 'n')}}), 0, tree));
+  EXPECT_NE(tree.Find(odd), nullptr);
+  EXPECT_NE(tree.Find(std::string(255, 'n')), nullptr);
+}
+
+TEST_F(SourceTest, LaterEntryOfOneNameWins) {
+  Tree tree;
+  ASSERT_TRUE(Apply(MakeTar("t.tar", {{"f", AE_IFREG, "one"}, {"f", AE_IFREG, "two"}}), 0, tree));
+  EXPECT_EQ(ContentOf(tree, "f"), "two");
+}
+
+TEST_F(SourceTest, LayersReplaceAndHide) {
+  Tree tree;
+  ASSERT_TRUE(Apply(MakeTar("1.tar", {{"d", AE_IFDIR, "", 0755},
+                                      {"d/keep", AE_IFREG, "1"},
+                                      {"d/gone", AE_IFREG, "1"},
+                                      {"turns", AE_IFREG, "1"},
+                                      {"o/old", AE_IFREG, "1"}}),
+                    1, tree));
+  ASSERT_TRUE(Apply(MakeTar("2.tar", {{"d/.wh.gone"},
+                                      {"turns", AE_IFDIR, "", 0700},
+                                      {"turns/in", AE_IFREG, "2"},
+                                      {"o/new", AE_IFREG, "2"},
+                                      {"o/.wh..wh..opq"},
+                                      {"d/link", AE_IFREG, "d/keep", 0644, true}}),
+                    2, tree));
+  EXPECT_EQ(tree.Find("d/gone"), nullptr);
+  EXPECT_EQ(tree.Find("d/.wh.gone"), nullptr);
+  EXPECT_EQ(ContentOf(tree, "turns/in"), "2");
+  EXPECT_EQ(tree.Find("o/old"), nullptr);
+  EXPECT_EQ(ContentOf(tree, "o/new"), "2");
+  EXPECT_EQ(tree.Find("d/link"), tree.Find("d/keep"));
+}
+
+TEST_F(SourceTest, WhiteoutIsAnOrdinaryNameOutsideOfLayers) {
+  Tree tree;
+  ASSERT_TRUE(Apply(MakeTar("t.tar", {{".wh.x", AE_IFREG, "x"}}), 0, tree));
+  EXPECT_NE(tree.Find(".wh.x"), nullptr);
+}
+
+TEST_F(SourceTest, DamagedArchiveIsAnError) {
+  Tree tree;
+  const std::string path = MakeTar("t.tar", {{"f", AE_IFREG, std::string(100'000, 'x')}});
+  ASSERT_EQ(truncate(path.c_str(), 50'000), 0);
+  EXPECT_EQ(Apply(path, 0, tree).error().errnum, EBADMSG);
+  EXPECT_FALSE(Apply(dir_.Put("no.tar", "this is no archive, but long enough to tell"), 0, tree));
+}
+
+TEST_F(SourceTest, DirectoryIsReadWithoutFollowingLinks) {
+  dir_.Put("src/a/file", "content");
+  ASSERT_EQ(symlink("/etc", (dir_.path() + "/src/etc").c_str()), 0);
+  ASSERT_EQ(link((dir_.path() + "/src/a/file").c_str(), (dir_.path() + "/src/b").c_str()), 0);
+  ASSERT_EQ(mkfifo((dir_.path() + "/src/fifo").c_str(), 0600), 0);
+  ASSERT_EQ(chmod((dir_.path() + "/src/a/file").c_str(), 04711), 0);
+  const auto source = LoadDirectory(dir_.path() + "/src", loading_);
+  ASSERT_TRUE(source) << source.error().Message();
+  EXPECT_EQ(source->tree.Find("etc")->target, "/etc");
+  EXPECT_EQ(source->tree.Find("etc/passwd"), nullptr);
+  EXPECT_EQ(source->tree.Find("b"), source->tree.Find("a/file"));
+  EXPECT_EQ(source->tree.Find("b")->mode, 04711U);
+  EXPECT_EQ(source->tree.Find("fifo")->type, Type::kFifo);
+  EXPECT_EQ(ContentOf(source->tree, "b"), "content");
+}
+
+TEST_F(SourceTest, ABuildThatIsToEndEnds) {
+  const UniqueFd event(eventfd(1, EFD_CLOEXEC));
+  loading_.cancel.fd = event.get();
+  dir_.Put("src/f", "x");
+  EXPECT_EQ(LoadDirectory(dir_.path() + "/src", loading_).error().errnum, ECANCELED);
+}
+
+TEST_F(SourceTest, SpoolMakesHolesOfZeros) {
+  std::string content(1 << 20, '\0');
+  content[5] = 'x';
+  const auto spooled = spool_.Add(content);
+  ASSERT_TRUE(spooled);
+  struct stat st{};
+  ASSERT_EQ(stat(spool_.Path(*spooled).c_str(), &st), 0);
+  EXPECT_EQ(st.st_size, 1 << 20);
+  EXPECT_LT(st.st_blocks * 512, 64 * 1024);
+  EXPECT_EQ(ReadFile(spool_.Path(*spooled).c_str(), 2 << 20).value(), content);
+  Sha256 sha256;
+  sha256.Update(std::as_bytes(std::span(content)));
+  EXPECT_EQ(spooled->sha256, sha256.HexDigest());
+}
+
+TEST_F(SourceTest, SpoolRefusesAFileThatIsAbsurd) {
+  auto writer = spool_.Create();
+  ASSERT_TRUE(writer);
+  EXPECT_EQ(writer->AppendZeros(kMaxFileBytes + 1).error().errnum, EFBIG);
+}
+
+TEST(AddXattr, RefusesWhatFakerootCannotCarry) {
+  Inode inode;
+  EXPECT_TRUE(AddXattr(inode, "f", "user.a", std::string(900, 'x')));
+  const auto added = AddXattr(inode, "f", "user.b", std::string(2000, 'x'));
+  ASSERT_FALSE(added);
+  EXPECT_EQ(added.error().errnum, E2BIG);
+}
+
+TEST(DigestOf, ChangesWithEachProperty) {
+  const std::vector<std::function<void(Inode&)>> changes = {
+      [](Inode& i) { i.mode = 0600; },
+      [](Inode& i) { i.uid = 1; },
+      [](Inode& i) { i.gid = 1; },
+      [](Inode& i) { i.mtime = 1; },
+      [](Inode& i) { i.content.sha256 = "x"; },
+      [](Inode& i) { i.xattrs["a"] = "b"; },
+      [](Inode& i) { i.type = Type::kFifo; }};
+  std::set<std::string> digests;
+  for (size_t i = 0; i <= changes.size(); ++i) {
+    Inode inode;
+    if (i < changes.size()) changes[i](inode);
+    Tree tree;
+    ASSERT_TRUE(tree.Put("f", std::move(inode)));
+    digests.insert(DigestOf(tree));
+  }
+  EXPECT_EQ(digests.size(), changes.size() + 1);
+}
+
+TEST(BuildId, OfThisProgramAndOfGarbage) {
+  const auto self = ReadFile("/proc/self/exe", 512 << 20);
+  ASSERT_TRUE(self);
+  EXPECT_EQ(BuildIdOf("garbage"), "");
+  std::string cut = self->substr(0, 4096);
+  for (size_t i = 0; i < cut.size(); i += 7) (void)BuildIdOf(cut.substr(0, i));
+}
+
+TEST(WorkDir, LeavesNothingAndReplacesOnlyItsOwn) {
+  const TempDir dir;
+  const std::string out = dir.path() + "/image";
+  {
+    ASSERT_TRUE(WorkDir::Make(out));
+  }
+  EXPECT_TRUE(std::filesystem::is_empty(dir.path()));
+
+  dir.Put("image/precious", "x");
+  EXPECT_EQ(WorkDir::Make(out).error().errnum, EEXIST);
+  dir.Put("image/manifest.json", R"({"berth_image": 1, "files": {}})");
+  {
+    auto work = WorkDir::Make(out);
+    ASSERT_TRUE(work) << work.error().Message();
+    ASSERT_TRUE(WriteFileAtomic(work->image() + "/new", "x", 0644));
+    ASSERT_TRUE(work->Commit());
+  }
+  EXPECT_TRUE(std::filesystem::exists(out + "/new"));
+  EXPECT_FALSE(std::filesystem::exists(out + "/precious"));
+  EXPECT_EQ(std::distance(std::filesystem::directory_iterator(dir.path()), {}), 1);
+}
+
+TEST(WorkDir, RemovesWhatADeadBuilderLeftAndNotALivingOnes) {
+  const TempDir dir;
+  dir.Put(".image.berth-build.dead00/lock", "");
+  auto living = WorkDir::Make(dir.path() + "/image");
+  ASSERT_TRUE(living);
+  EXPECT_FALSE(std::filesystem::exists(dir.path() + "/.image.berth-build.dead00"));
+  {
+    ASSERT_TRUE(WorkDir::Make(dir.path() + "/image"));
+  }
+  EXPECT_TRUE(std::filesystem::exists(living->path()));
+}
+
+TEST(Manifest, FilesAreNamesInTheFolder) {
+  const std::string sha256(64, 'a');
+  EXPECT_TRUE(ParseManifest(R"({"berth_image": 1, "files": {"a": {"sha256": "x"}}})", "m"));
+  for (const char* const bad :
+       {R"({"berth_image": 1, "files": {"../a": {"sha256": "x"}}})",
+        R"({"berth_image": 1, "files": {"/a": {"sha256": "x"}}})",
+        R"({"berth_image": 1, "files": {"a": {"sha256": 5}}})",
+        R"({"berth_image": 2, "files": {}})", R"({"files": {}})", "[]", ""}) {
+    EXPECT_FALSE(ParseManifest(bad, "m")) << bad;
+  }
+}
+
+TEST(Manifest, ModesAsLsShowsThem) {
+  Inode inode;
+  inode.mode = 04755;
+  EXPECT_EQ(RenderMode(inode), "-rwsr-xr-x");
+  inode.type = Type::kDirectory;
+  inode.mode = 01777;
+  EXPECT_EQ(RenderMode(inode), "drwxrwxrwt");
+  inode.mode = 02640;
+  EXPECT_EQ(RenderMode(inode), "drw-r-S---");
+}
+
+}  // namespace
+}  // namespace berth::image

@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "images/rootfs/work_dir.h"
+
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <filesystem>
+
+#include "images/rootfs/manifest.h"
+
+namespace berth::image {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr const char* kLockName = "lock";
+constexpr mode_t kImageMode = 0755;
+
+// Removes the work folders of builders that are gone.
+void RemoveStale(const fs::path& folder, const std::string& prefix) {
+  std::error_code ignored;
+  for (const auto& each : fs::directory_iterator(folder, ignored)) {
+    if (!each.path().filename().string().starts_with(prefix)) continue;
+    const std::string lock_path = (each.path() / kLockName).string();
+    const UniqueFd lock(open(lock_path.c_str(), O_RDWR | O_NOFOLLOW | O_CLOEXEC));
+    // Without a lock: its builder is between two calls of Make, or died there; let it be then.
+    if (!lock || flock(lock.get(), LOCK_EX | LOCK_NB) != 0) continue;
+    fs::remove_all(each.path(), ignored);
+  }
+}
+
+Result<> SyncFile(const fs::path& path, int flags) {
+  const UniqueFd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC | flags));
+  if (!fd || fsync(fd.get()) != 0) return ErrnoError("commit", path.string());
+  return {};
+}
+
+}  // namespace
+
+bool IsBuiltImage(const std::string& dir) { return ReadManifest(dir).has_value(); }
+
+Result<WorkDir> WorkDir::Make(const std::string& out) {
+  std::error_code code;
+  fs::path target = fs::absolute(out, code).lexically_normal();
+  if (!target.has_filename()) target = target.parent_path();
+  if (code || !target.has_filename()) return Fail("out", EINVAL, out, "-o takes a folder to make");
+  struct stat st{};
+  if (lstat(target.c_str(), &st) == 0 && (!S_ISDIR(st.st_mode) || !IsBuiltImage(target))) {
+    return Fail("out", EEXIST, target.string() + " is there, and berth image build did not make it",
+                "name another, or move it away");
+  }
+  const fs::path folder = target.parent_path();
+  fs::create_directories(folder, code);
+  const std::string prefix = "." + target.filename().string() + ".berth-build.";
+  RemoveStale(folder, prefix);
+  std::string path = (folder / (prefix + "XXXXXX")).string();
+  if (mkdtemp(path.data()) == nullptr) return ErrnoError("out", folder.string());
+  UniqueFd lock(
+      open((path + "/" + kLockName).c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
+  WorkDir work(target.string(), path, std::move(lock));
+  if (!work.lock_ || flock(work.lock_.get(), LOCK_EX | LOCK_NB) != 0) {
+    return ErrnoError("out", path);
+  }
+  if (mkdir(work.image().c_str(), kImageMode) != 0) return ErrnoError("out", work.image());
+  return work;
+}
+
+WorkDir::WorkDir(WorkDir&& other) noexcept
+    : out_(std::move(other.out_)),
+      path_(std::exchange(other.path_, {})),
+      lock_(std::move(other.lock_)) {}
+
+WorkDir::~WorkDir() {
+  std::error_code ignored;
+  if (!path_.empty()) fs::remove_all(path_, ignored);
+}
+
+Result<> WorkDir::Commit() {
+  std::error_code code;
+  for (const auto& file : fs::directory_iterator(image(), code)) {
+    // Whoever's umask it was made under.
+    if (chmod(file.path().c_str(), 0644) != 0) return ErrnoError("commit", file.path().string());
+    BERTH_TRY(SyncFile(file.path(), 0));
+  }
+  if (chmod(image().c_str(), kImageMode) != 0) return ErrnoError("commit", image());
+  BERTH_TRY(SyncFile(image(), O_DIRECTORY));
+  // An exchange, so that what was there before is there until the new one is.
+  struct stat st{};
+  const bool replaces = lstat(out_.c_str(), &st) == 0;
+  if (renameat2(AT_FDCWD, image().c_str(), AT_FDCWD, out_.c_str(),
+                replaces ? RENAME_EXCHANGE : RENAME_NOREPLACE) != 0) {
+    return ErrnoError("commit", out_);
+  }
+  return SyncFile(fs::path(out_).parent_path(), O_DIRECTORY);
+}
+
+}  // namespace berth::image
