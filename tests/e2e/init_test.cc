@@ -35,8 +35,9 @@ Outcome AwaitInGuest(Host& host, const std::string& condition) {
 TEST(Init, ReapsTenThousandOrphansAndAnswersMeanwhile) {
   Host host;
   host.Up("vm", "init-services");
-  const Outcome outcome = host.Berth({"exec", "--timeout", "110s", "vm", "--", "e2e-orphans",
-                                      "10000", "400", "/sbin/berth-init", "status"});
+  const Outcome outcome = host.Berth({"exec", "--timeout", "220s", "vm", "--", "e2e-orphans",
+                                      "10000", "400", "/sbin/berth-init", "status"},
+                                     {.timeout = 240s});
   EXPECT_EQ(outcome.code, 0) << outcome;
   EXPECT_TRUE(outcome.out.contains("orphans 10000 ")) << outcome;
   EXPECT_TRUE(outcome.out.contains(" zombies 0\n")) << outcome;
@@ -66,7 +67,7 @@ TEST(Init, AServiceThatIgnoresSigtermIsKilledAfterItsTimeout) {
                     "/proc/$0/cgroup && exit 255'")
                 .code,
             255);
-  EXPECT_TRUE(InGuest(host, "berth-init status stubborn").out.contains("SIGKILL"));
+  EXPECT_TRUE(InGuest(host, "berth-init status stubborn").out.contains("signal 9"));
 }
 
 TEST(Init, AServiceThatIgnoresSigtermDoesNotKeepTheMachine) {
@@ -186,7 +187,12 @@ TEST(Init, TwentyMistakesDoNotKeepAGoodServiceFromRunning) {
         << broken << " in " << all;
   }
   const std::string console = ReadAll(host.VmDir("vm") + "/console.log");
-  EXPECT_EQ(LinesNamed(console).size(), 20U) << console;
+  // Named once as they are read, and again by each service that they keep from starting.
+  std::vector<int> named = LinesNamed(console);
+  std::ranges::sort(named);
+  named.erase(std::ranges::unique(named).begin(), named.end());
+  EXPECT_EQ(named, LinesOfMistakes(SourceDir() + "/tests/e2e/images/init/mistakes.toml"))
+      << console;
 }
 
 // --- With nobody to talk to: QEMU alone, no berthd. ---
@@ -200,9 +206,10 @@ TEST(Init, ServicesStartWhereNoHostAnswers) {
   EXPECT_TRUE(vm.qemu().so_far().out.contains("early runs"));
 }
 
-TEST(Init, ServicesStartWhereThereIsNoVsockDevice) {
+// Nobody could ever reach it, so it does not run on unseen (docs/init.md): its console says why.
+TEST(Init, AMachineWithoutVsockDeviceSaysSoAndEnds) {
   BareVm vm(Image("init-unreachable"), BareVm::Vsock::kNone);
-  EXPECT_TRUE(vm.qemu().WaitForOutput("late ran, its host silent", Deadline::In(60s)))
+  EXPECT_TRUE(vm.qemu().WaitForOutput("berth-init: fatal: listener: ENODEV", Deadline::In(60s)))
       << vm.qemu().so_far();
   EXPECT_EQ(vm.qemu().Wait(Deadline::In(60s)).code, 0) << vm.qemu().so_far();
 }
