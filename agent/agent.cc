@@ -11,8 +11,11 @@
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
+#include <cstring>
 
 #include "agent/exec_request.h"
+#include "agent/ping.h"
+#include "agent/service_link.h"
 #include "protocol/base/clock.h"
 #include "protocol/wire/handshake.h"
 
@@ -26,6 +29,12 @@ namespace {
 constexpr auto kBootRecordTimeout = 2s;
 // Where the guest has no descriptor or memory for a connection, it waits in the backlog.
 constexpr auto kAcceptBackoff = 100ms;
+// PID 1 keeps the deadline of a service call; this is for its answer to come.
+constexpr auto kServiceSlack = 5s;
+// PID 1 only has to read a configuration, not to act by it. Where it is busy it is asked again.
+constexpr auto kConfigureTimeout = 10s;
+constexpr auto kConfigureRetry = 200ms;
+constexpr int kConfigureAttempts = 50;
 
 // Where a coroutine ended by an exception, memory is gone: one connection less, the agent goes on.
 void LogLost(const std::exception_ptr& lost) {
@@ -84,8 +93,11 @@ Agent::Agent(asio::io_context& context, AgentOptions options)
       control_(context.get_executor(), std::move(options.control)),
       host_(options.host),
       hello_(std::move(options.hello)),
+      followers_(context.get_executor()),
       freed_(context.get_executor()),
-      complaints_(5, 60s) {
+      complaints_(5, 60s),
+      service_socket_(std::move(options.service_socket)) {
+  if (options.terminate) terminate_.emplace(context, options.terminate.Release());
   // The end of a pipe or a connection is an error code here.
   signal(SIGPIPE, SIG_IGN);
   defaults_.open_files = RaiseOpenFiles();
@@ -95,17 +107,84 @@ Agent::Agent(asio::io_context& context, AgentOptions options)
 void Agent::Start() {
   asio::co_spawn(context_, Accept(), LogLost);
   asio::co_spawn(context_, FollowControl(), LogLost);
+  if (terminate_) asio::co_spawn(context_, AwaitTermination(), LogLost);
 }
 
 asio::awaitable<void> Agent::FollowControl() {
   BootRecord boot = co_await control_.ReadBoot(Deadline::In(kBootRecordTimeout));
-  asio::co_spawn(context_, SayReady(context_.get_executor(), host_, hello_, std::move(boot)),
-                 LogLost);
-  while (const auto packet = co_await control_.Read()) {
-    if (packet->kind == ControlKind::kShuttingDown) shutting_down_ = true;
-  }
+  asio::co_spawn(context_, Announce(std::move(boot)), LogLost);
+  while (const auto packet = co_await control_.Read()) TakeControl(*packet);
   Log(LogLevel::kError, "berth-agent", "PID 1 closed the control socket");
   context_.stop();
+}
+
+void Agent::TakeControl(const ControlPacket& packet) {
+  if (packet.kind == ControlKind::kShuttingDown) shutting_down_ = true;
+  if (packet.kind != ControlKind::kGoingDown) return;
+  static_assert(static_cast<int>(ShutdownCause::kHost) == v1::GuestEvent::GoingDown::HOST &&
+                static_cast<int>(ShutdownCause::kCrashLoop) ==
+                    v1::GuestEvent::GoingDown::CRASH_LOOP);
+  v1::GuestEvent event;
+  auto& down = *event.mutable_going_down();
+  down.set_mode(static_cast<v1::Shutdown::Mode>(packet.mode));
+  down.set_cause(static_cast<v1::GuestEvent::GoingDown::Cause>(packet.cause));
+  down.set_name(Utf8(std::string_view(packet.name, strnlen(packet.name, sizeof(packet.name)))
+                         .substr(0, wire::kMaxServiceNameBytes)));
+  if (packet.main_exit_signal > 0) {
+    down.set_signal(static_cast<uint32_t>(packet.main_exit_signal));
+  } else if (packet.main_exit_code >= 0) {
+    down.set_code(static_cast<uint32_t>(packet.main_exit_code));
+  }
+  followers_.Publish(std::move(event));
+}
+
+asio::awaitable<void> Agent::AwaitTermination() {
+  boost::system::error_code code;
+  co_await terminate_->async_wait(asio::posix::stream_descriptor::wait_read,
+                                  asio::redirect_error(asio::use_awaitable, code));
+  if (code) co_return;
+  // PID 1 sends its last word in front of the signal: it may be waiting still.
+  while (const auto packet = control_.TryRead()) TakeControl(*packet);
+  co_await followers_.AwaitHeard(Deadline::In(wire::kEventAckTimeout));
+  terminated_ = true;
+  context_.stop();
+}
+
+asio::awaitable<void> Agent::Announce(BootRecord boot) {
+  const v1::ReadyAck ack =
+      co_await SayReady(context_.get_executor(), host_, hello_, std::move(boot));
+  if (!ack.configure_follows()) co_await Configure(std::nullopt);
+}
+
+asio::awaitable<void> Agent::Configure(std::optional<std::string> toml) {
+  if (std::exchange(configured_, true)) co_return;
+  Result<ServiceOutcome> outcome = Fail("configure", EAGAIN, "PID 1 is busy");
+  asio::steady_timer retry(context_);
+  for (int attempt = 0; attempt < kConfigureAttempts; ++attempt) {
+    ServiceLink link(context_.get_executor());
+    if (auto asked = link.Ask(service_socket_, {.verb = ServiceVerb::kConfigure},
+                              toml ? std::string_view(*toml) : std::string_view());
+        !asked) {
+      outcome = std::unexpected(asked.error());
+    } else {
+      outcome = co_await link.ReadAnswer(Deadline::In(kConfigureTimeout));
+    }
+    const int errnum = outcome ? outcome->answer.errnum : outcome.error().errnum;
+    // An agent before this one may have brought it.
+    if (errnum == 0 || errnum == EALREADY) co_return;
+    if (errnum != EAGAIN && errnum != ECONNRESET) break;
+    retry.expires_after(kConfigureRetry);
+    boost::system::error_code ignored;
+    co_await retry.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
+  }
+  // Another PID 1 than berth-init waits for no configuration.
+  if (!toml) co_return;
+  v1::GuestEvent event;
+  auto& refused = *event.mutable_configure_refused();
+  refused.set_errnum(outcome ? outcome->answer.errnum : outcome.error().errnum);
+  refused.set_mistakes(outcome ? ToReply(*outcome).message()
+                               : Utf8(outcome.error().detail + "; " + outcome.error().hint));
+  followers_.Publish(std::move(event));
 }
 
 asio::awaitable<void> Agent::Accept() {
@@ -153,12 +232,16 @@ asio::awaitable<void> Agent::Serve(UniqueFd connection) {
   }
   auto channel = std::make_unique<wire::Channel>(std::move(*socket));
   std::string greeting;
-  auto served = co_await Greet(*channel, greeting);
-  if (served) served = co_await ServeCalls(std::move(channel), std::move(greeting));
+  const auto generation = co_await Greet(*channel, greeting);
+  if (!generation) {
+    Complain(generation.error());
+    co_return;
+  }
+  auto served = co_await ServeCalls(std::move(channel), std::move(greeting), *generation);
   if (!served) Complain(served.error());
 }
 
-asio::awaitable<Result<>> Agent::Greet(wire::Channel& channel, std::string& greeting) {
+asio::awaitable<Result<uint32_t>> Agent::Greet(wire::Channel& channel, std::string& greeting) {
   const auto theirs = co_await channel.ReadMessage(Deadline::In(wire::kHandshakeTimeout));
   if (!theirs) co_return std::unexpected(theirs.error());
   if (!theirs->has_hello()) co_return Fail("handshake", EPROTO, "the host did not say Hello first");
@@ -167,15 +250,16 @@ asio::awaitable<Result<>> Agent::Greet(wire::Channel& channel, std::string& gree
   auto encoded = wire::EncodeMessage(ours);
   if (!encoded) co_return std::unexpected(encoded.error());
   greeting = std::move(*encoded);
-  if (const auto agreed = wire::Negotiate(hello_, theirs->hello()); !agreed) {
+  const auto agreed = wire::Negotiate(hello_, theirs->hello());
+  if (!agreed) {
     [[maybe_unused]] const auto told = co_await WriteFailure(channel, greeting, agreed.error());
-    co_return std::unexpected(agreed.error());
   }
-  co_return Result<>{};
+  co_return agreed;
 }
 
 asio::awaitable<Result<>> Agent::ServeCalls(std::unique_ptr<wire::Channel> channel,
-                                            std::string greeting) {
+                                            std::string greeting, uint32_t generation) {
+  const bool with_services = generation >= wire::kServiceGeneration;
   for (;;) {
     if (!greeting.empty() && !channel->HasUnreadBytes()) {
       // No request came along with the Hello: the host may be waiting for ours.
@@ -195,7 +279,21 @@ asio::awaitable<Result<>> Agent::ServeCalls(std::unique_ptr<wire::Channel> chann
         co_return co_await ServeExec(std::move(channel), request->exec_start(),
                                      std::move(greeting));
       }
-      answer = request ? Answer(*request) : std::unexpected(request.error());
+      if (request && request->has_follow() && with_services) {
+        co_return co_await ServeFollow(std::move(channel), request->follow(), std::move(greeting));
+      }
+      if (request && request->has_service_call() && with_services) {
+        // It may take long: the host need not wait so long for our Hello.
+        auto sent = co_await channel->WriteBytes(std::as_bytes(std::span(greeting)),
+                                                 Deadline::In(wire::kCallTimeout));
+        if (!sent) co_return sent;
+        greeting.clear();
+        answer = co_await AnswerService(*channel, request->service_call());
+        // The host has closed: nobody is there to be told.
+        if (!answer && answer.error().errnum == ECANCELED) co_return Result<>{};
+      } else {
+        answer = request ? Answer(*request) : std::unexpected(request.error());
+      }
     }
     if (!answer) {
       [[maybe_unused]] const auto told = co_await WriteFailure(*channel, greeting, answer.error());
@@ -215,13 +313,7 @@ Result<v1::Envelope> Agent::Answer(const v1::Envelope& request) {
   v1::Envelope answer;
   switch (request.body_case()) {
     case v1::Envelope::kPing:
-      if (request.ping().payload().size() > wire::kMaxPingBytes) {
-        return Fail("ping", EMSGSIZE,
-                    "the payload is over " + std::to_string(wire::kMaxPingBytes) + " bytes");
-      }
-      answer.mutable_pong()->set_payload(request.ping().payload());
-      answer.mutable_pong()->set_monotonic_us(static_cast<uint64_t>(MonotonicNs()) / 1000);
-      return answer;
+      return AnswerPing(request.ping());
     case v1::Envelope::kShutdown: {
       constexpr uint64_t kMaxMs =
           std::chrono::duration_cast<std::chrono::milliseconds>(wire::kMaxTimeout).count();
@@ -237,6 +329,49 @@ Result<v1::Envelope> Agent::Answer(const v1::Envelope& request) {
     default:
       return Fail("call", EPROTO, "a message that opens no call");
   }
+}
+
+asio::awaitable<Result<v1::Envelope>> Agent::AnswerService(wire::Channel& channel,
+                                                           const v1::ServiceCall& call) {
+  const auto request = ToRequest(call);
+  if (!request) co_return std::unexpected(request.error());
+  const auto link = std::make_shared<ServiceLink>(context_.get_executor());
+  if (auto asked = link->Ask(service_socket_, *request, {}); !asked) {
+    co_return std::unexpected(asked.error());
+  }
+  // A host that closes wants no answer: PID 1 has few places for those that wait.
+  channel.socket().async_wait(wire::Socket::wait_read, [weak = std::weak_ptr(link), &channel](
+                                                           const boost::system::error_code& code) {
+    // While there is a link, its caller waits, and the channel is there.
+    const auto waiting = weak.lock();
+    if (code || !waiting) return;
+    char byte = 0;
+    const ssize_t n = recv(channel.socket().native_handle(), &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+    if (n == 0 || (n < 0 && errno != EAGAIN)) waiting->Cancel();
+  });
+  const Deadline deadline =
+      Deadline::In(std::chrono::milliseconds(request->timeout_ms) + kServiceSlack);
+  const auto outcome = co_await link->ReadAnswer(deadline);
+  boost::system::error_code ignored;
+  channel.socket().cancel(ignored);
+  if (!outcome) co_return std::unexpected(outcome.error());
+  v1::Envelope answer;
+  *answer.mutable_service_reply() = ToReply(*outcome);
+  co_return answer;
+}
+
+asio::awaitable<Result<>> Agent::ServeFollow(std::unique_ptr<wire::Channel> channel,
+                                             const v1::Follow& request, std::string greeting) {
+  if (request.configure().toml().size() > wire::kMaxConfigBytes) {
+    const Error error{"follow", EMSGSIZE, "the configuration is too long", {}};
+    co_return co_await WriteFailure(*channel, greeting, error);
+  }
+  if (!configured_) {
+    std::optional<std::string> toml;
+    if (request.has_configure()) toml = request.configure().toml();
+    asio::co_spawn(context_, Configure(std::move(toml)), LogLost);
+  }
+  co_return co_await followers_.Serve(*channel, std::move(greeting));
 }
 
 asio::awaitable<Result<>> Agent::ServeExec(std::unique_ptr<wire::Channel> channel,

@@ -3,8 +3,9 @@
 // Agent: takes the host's connections and answers them.
 //
 // Each connection begins with the host's Hello. Its first request decides what it is: ExecStart
-// makes it an exec session for the rest of its life; Ping and Shutdown are short calls, of which
-// any number may follow each other. One coroutine a connection, all on one thread.
+// makes it an exec session for the rest of its life, Follow one that carries the guest's events;
+// Ping, Shutdown and ServiceCall are short calls, of which any number may follow each other. One
+// coroutine a connection, all on one thread.
 #ifndef BERTH_AGENT_AGENT_H_
 #define BERTH_AGENT_AGENT_H_
 
@@ -13,6 +14,7 @@
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <list>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "agent/buffer_pool.h"
@@ -20,9 +22,11 @@
 #include "agent/event.h"
 #include "agent/exec_child.h"
 #include "agent/exec_session.h"
+#include "agent/followers.h"
 #include "agent/ready.h"
 #include "protocol/base/log.h"
 #include "protocol/base/result.h"
+#include "protocol/base/service_control.h"
 #include "protocol/base/unique_fd.h"
 #include "protocol/wire/channel.h"
 
@@ -33,6 +37,10 @@ struct AgentOptions {
   UniqueFd control;   // to PID 1
   HostEndpoint host = HostReadyEndpoint();
   v1::Hello hello;
+  // Readable once PID 1 wants the agent to end (a signalfd of SIGTERM). None: it ends by the
+  // signal.
+  UniqueFd terminate;
+  std::string service_socket = kServiceSocketPath;  // PID 1's
 };
 
 class Agent {
@@ -47,23 +55,39 @@ class Agent {
   Agent(const Agent&) = delete;
   Agent& operator=(const Agent&) = delete;
 
-  // Until the context stops; it is stopped when PID 1 closes the control socket.
+  // Until the context stops; it is stopped when PID 1 closes the control socket, and by `terminate`
+  // once the host has heard the guest's last event or had wire::kEventAckTimeout for it.
   void Start();
 
   int connections() const { return connections_; }
+  // It was stopped by `terminate`.
+  bool terminated() const { return terminated_; }
 
  private:
   boost::asio::awaitable<void> Accept();
   boost::asio::awaitable<void> FollowControl();
+  boost::asio::awaitable<void> AwaitTermination();
+  void TakeControl(const ControlPacket& packet);
+
+  // Rings the host's bell. Where it has nothing to add to PID 1's configuration, PID 1 is told so.
+  boost::asio::awaitable<void> Announce(BootRecord boot);
+  // The host's part of the configuration, or nullopt: it has none. The first of this agent's life;
+  // PID 1 takes the first of a boot.
+  boost::asio::awaitable<void> Configure(std::optional<std::string> toml);
   boost::asio::awaitable<void> Serve(UniqueFd connection);
 
   // Reads the host's Hello. Leaves our own in `greeting` where it may go out with the first answer.
-  boost::asio::awaitable<Result<>> Greet(wire::Channel& channel, std::string& greeting);
+  // The generation that both speak.
+  boost::asio::awaitable<Result<uint32_t>> Greet(wire::Channel& channel, std::string& greeting);
   boost::asio::awaitable<Result<>> ServeCalls(std::unique_ptr<wire::Channel> channel,
-                                              std::string greeting);
+                                              std::string greeting, uint32_t generation);
   boost::asio::awaitable<Result<>> ServeExec(std::unique_ptr<wire::Channel> channel,
                                              const v1::ExecStart& request, std::string greeting);
+  boost::asio::awaitable<Result<>> ServeFollow(std::unique_ptr<wire::Channel> channel,
+                                               const v1::Follow& request, std::string greeting);
   Result<v1::Envelope> Answer(const v1::Envelope& request);
+  boost::asio::awaitable<Result<v1::Envelope>> AnswerService(wire::Channel& channel,
+                                                             const v1::ServiceCall& call);
   void Complain(const Error& error);
 
   boost::asio::io_context& context_;
@@ -74,10 +98,15 @@ class Agent {
   ExecDefaults defaults_;
   BufferPool pool_;
   std::list<std::shared_ptr<ExecSession>> sessions_;  // after the pool, whose buffers they hold
-  Event freed_;                                       // a connection ended while the agent was full
+  Followers followers_;
+  Event freed_;  // a connection ended while the agent was full
   LogLimiter complaints_;
+  std::optional<boost::asio::posix::stream_descriptor> terminate_;
+  const std::string service_socket_;
   int connections_ = 0;
   bool shutting_down_ = false;
+  bool configured_ = false;
+  bool terminated_ = false;
 };
 
 }  // namespace berth::agent

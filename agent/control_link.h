@@ -35,15 +35,15 @@ class ControlLink {
   // timeline with a gap is no reason not to be ready.
   boost::asio::awaitable<BootRecord> ReadBoot(Deadline deadline);
 
+  // Nullopt: nothing is waiting, or the socket is at its end.
+  std::optional<ControlPacket> TryRead();
+
   // The next packet, or nullopt once PID 1 has closed its end.
   boost::asio::awaitable<std::optional<ControlPacket>> Read();
 
   Result<> RequestShutdown(ShutdownMode mode, int64_t grace_ms);
 
  private:
-  // Nullopt: nothing is waiting, or the socket is at its end (closed_).
-  std::optional<ControlPacket> TryRead();
-
   boost::asio::posix::stream_descriptor socket_;
   bool closed_ = false;
 };

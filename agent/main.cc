@@ -3,6 +3,8 @@
 // berth-agent: started by PID 1 with its listener as descriptor 3 and its control socket as 4.
 #include <fcntl.h>
 #include <sched.h>
+#include <signal.h>
+#include <sys/signalfd.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -34,14 +36,22 @@ int main(int argc, char** argv) {
   // A kernel that refuses costs packets, nothing else. (musl's wrapper always refuses.)
   const sched_param no_priority{};
   syscall(SYS_sched_setscheduler, 0, SCHED_BATCH, &no_priority);
+  // PID 1 ends the agent by SIGTERM once nothing else is left: the guest's last event goes out
+  // first. Without the descriptor the signal ends it at once, as it ends others.
+  sigset_t end;
+  sigemptyset(&end);
+  sigaddset(&end, SIGTERM);
+  berth::UniqueFd terminate(signalfd(-1, &end, SFD_CLOEXEC | SFD_NONBLOCK));
+  if (terminate) sigprocmask(SIG_BLOCK, &end, nullptr);
   // One thread runs it, so Asio needs no locks.
   boost::asio::io_context context(BOOST_ASIO_CONCURRENCY_HINT_UNSAFE);
   berth::agent::Agent agent(context, {.listener = berth::UniqueFd(berth::kAgentListenerFd),
                                       .control = berth::UniqueFd(berth::kAgentControlFd),
                                       .host = berth::agent::HostReadyEndpoint(),
-                                      .hello = berth::agent::MakeAgentHello()});
+                                      .hello = berth::agent::MakeAgentHello(),
+                                      .terminate = std::move(terminate)});
   agent.Start();
   context.run();
   // Only when PID 1 is done with this agent; it starts another if it wants one.
-  return 1;
+  return agent.terminated() ? 0 : 1;
 }

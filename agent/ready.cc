@@ -66,8 +66,9 @@ HostEndpoint HostReadyEndpoint() {
   return {&address, sizeof(address)};
 }
 
-asio::awaitable<Result<>> SayReadyOnce(asio::any_io_executor executor, HostEndpoint host,
-                                       const v1::Hello& hello, const BootRecord& boot) {
+asio::awaitable<Result<v1::ReadyAck>> SayReadyOnce(asio::any_io_executor executor,
+                                                   HostEndpoint host, const v1::Hello& hello,
+                                                   const BootRecord& boot) {
   auto socket = co_await Connect(executor, host);
   if (!socket) co_return std::unexpected(socket.error());
   wire::Channel channel(std::move(*socket));
@@ -81,7 +82,7 @@ asio::awaitable<Result<>> SayReadyOnce(asio::any_io_executor executor, HostEndpo
   if (!ready) co_return std::unexpected(ready.error());
   *bytes += *ready;
   if (auto sent = co_await channel.WriteBytes(std::as_bytes(std::span(*bytes)), deadline); !sent) {
-    co_return sent;
+    co_return std::unexpected(sent.error());
   }
 
   const auto theirs = co_await channel.ReadMessage(deadline);
@@ -94,25 +95,24 @@ asio::awaitable<Result<>> SayReadyOnce(asio::any_io_executor executor, HostEndpo
   if (!answer) co_return std::unexpected(answer.error());
   if (answer->has_failure()) co_return std::unexpected(wire::FromFailure(answer->failure()));
   if (!answer->has_ready_ack()) co_return Fail("ready", EPROTO, "no ReadyAck from the host");
-  co_return Result<>{};
+  co_return answer->ready_ack();
 }
 
-asio::awaitable<void> SayReady(asio::any_io_executor executor, HostEndpoint host,
-                               const v1::Hello& hello, BootRecord boot) {
+asio::awaitable<v1::ReadyAck> SayReady(asio::any_io_executor executor, HostEndpoint host,
+                                       const v1::Hello& hello, BootRecord boot) {
   LogLimiter limiter(3, 60s);
   std::chrono::milliseconds backoff = kFirstBackoff;
   asio::steady_timer timer(executor);
   for (;;) {
-    const auto said = co_await SayReadyOnce(executor, host, hello, boot);
-    if (said) co_return;
+    auto said = co_await SayReadyOnce(executor, host, hello, boot);
+    if (said) co_return std::move(*said);
     if (limiter.Allow()) {
       Log(LogLevel::kWarning, "berth-agent",
           "the host did not hear Ready: " + said.error().Message());
     }
     timer.expires_after(backoff);
-    boost::system::error_code code;
-    co_await timer.async_wait(asio::redirect_error(asio::use_awaitable, code));
-    if (code) co_return;
+    boost::system::error_code ignored;
+    co_await timer.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
     backoff = std::min<std::chrono::milliseconds>(backoff * 2, kMaxBackoff);
   }
 }

@@ -19,14 +19,15 @@ using HostEndpoint = boost::asio::generic::stream_protocol::endpoint;
 // CID 2, wire::kReadyPort.
 HostEndpoint HostReadyEndpoint();
 
-// One attempt: connects, says Hello and Ready, and waits for ReadyAck.
-boost::asio::awaitable<Result<>> SayReadyOnce(boost::asio::any_io_executor executor,
-                                              HostEndpoint host, const v1::Hello& hello,
-                                              const BootRecord& boot);
+// One attempt: connects, says Hello and Ready, and waits for ReadyAck, which is the answer.
+boost::asio::awaitable<Result<v1::ReadyAck>> SayReadyOnce(boost::asio::any_io_executor executor,
+                                                          HostEndpoint host, const v1::Hello& hello,
+                                                          const BootRecord& boot);
 
-// Attempts with a bounded backoff until the host has heard it. `hello` and `boot` outlive it.
-boost::asio::awaitable<void> SayReady(boost::asio::any_io_executor executor, HostEndpoint host,
-                                      const v1::Hello& hello, BootRecord boot);
+// Attempts with a bounded backoff until the host has heard it. `hello` outlives it.
+boost::asio::awaitable<v1::ReadyAck> SayReady(boost::asio::any_io_executor executor,
+                                              HostEndpoint host, const v1::Hello& hello,
+                                              BootRecord boot);
 
 }  // namespace berth::agent
 

@@ -22,19 +22,35 @@ void Mistake(Options& options, std::string_view key, std::string_view value,
   options.mistakes.push_back(std::move(text));
 }
 
+constexpr std::string_view kTmpfs = "tmpfs";
+
+// "tmpfs:512M", "tmpfs:25%": a size as tmpfs(5) takes it.
+bool IsSizedTmpfs(std::string_view value) {
+  if (!value.starts_with(kTmpfs) || !value.substr(kTmpfs.size()).starts_with(':')) return false;
+  value.remove_prefix(kTmpfs.size() + 1);
+  const size_t digits = std::min(value.find_first_not_of("0123456789"), value.size());
+  constexpr size_t kMaxDigits = 12;
+  const std::string_view unit = value.substr(digits);
+  constexpr std::string_view kUnits[] = {"", "k", "K", "m", "M", "g", "G", "%"};
+  return digits > 0 && digits <= kMaxDigits && std::ranges::find(kUnits, unit) != std::end(kUnits);
+}
+
 void SetOverlay(Options& options, std::string_view key, std::string_view value) {
   options.overlay_device.clear();
+  options.overlay_size.clear();
   if (value == "auto") {
     options.overlay = Overlay::kAuto;
   } else if (value == "none") {
     options.overlay = Overlay::kNone;
-  } else if (value == "tmpfs") {
+  } else if (value == kTmpfs || IsSizedTmpfs(value)) {
     options.overlay = Overlay::kTmpfs;
+    if (value != kTmpfs) options.overlay_size = value.substr(kTmpfs.size() + 1);
   } else if (value.starts_with("/dev/")) {
     options.overlay = Overlay::kDevice;
     options.overlay_device = value;
   } else {
-    Mistake(options, key, value, "not one of auto, none, tmpfs, /dev/...; auto is used");
+    Mistake(options, key, value,
+            "not one of auto, none, tmpfs, tmpfs:SIZE, /dev/...; auto is used");
     options.overlay = Overlay::kAuto;
   }
 }

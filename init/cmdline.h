@@ -37,6 +37,7 @@ struct Options {
   bool read_only = false;
   Overlay overlay = Overlay::kAuto;
   std::string overlay_device;
+  std::string overlay_size;  // of the tmpfs, as tmpfs(5) takes it; empty: half of the memory
   std::chrono::milliseconds root_wait{10'000};
   std::string init;       // a program to exec as PID 1 in place of berth-init, once root is mounted
   std::string agent;      // empty: kAgentPath

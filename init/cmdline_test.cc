@@ -57,6 +57,17 @@ TEST(ParseCmdline, ReadsEveryBerthKey) {
   EXPECT_THAT(options.mistakes, IsEmpty());
 }
 
+TEST(ParseCmdline, TakesTheSizeOfATmpfsOverlay) {
+  EXPECT_EQ(ParseCmdline("berth.overlay=tmpfs:512M").overlay_size, "512M");
+  EXPECT_EQ(ParseCmdline("berth.overlay=tmpfs:25%").overlay_size, "25%");
+  EXPECT_EQ(ParseCmdline("berth.overlay=tmpfs").overlay_size, "");
+  for (const char* bad : {"tmpfs:", "tmpfs:x", "tmpfs:5T", "tmpfs:1,mode=0777", "tmpfs512M"}) {
+    const Options options = ParseCmdline(std::string("berth.overlay=") + bad);
+    EXPECT_EQ(options.overlay, Overlay::kAuto) << bad;
+    EXPECT_EQ(options.mistakes.size(), 1u) << bad;
+  }
+}
+
 TEST(ParseCmdline, HonoursTheKernelsOwnKeys) {
   const Options options = ParseCmdline("root=/dev/vda rootfstype=erofs ro quiet console=ttyS0");
   EXPECT_EQ(options.root, "/dev/vda");

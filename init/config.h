@@ -40,12 +40,14 @@ struct MountConfig {
   bool fatal = true;             // a failure ends the machine
   bool format_if_blank = false;  // an ext4 is made on a device that holds nothing but zeros
   Milliseconds wait{10'000};     // for a device to appear
+  bool operator==(const MountConfig&) const = default;
 };
 
 struct RouteConfig {
   std::string to;   // "10.1.0.0/16", "fd00::/8"; "default" of either family
   std::string via;  // empty: on the link
   uint32_t metric = 0;
+  bool operator==(const RouteConfig&) const = default;
 };
 
 struct InterfaceConfig {
@@ -56,6 +58,7 @@ struct InterfaceConfig {
   std::vector<std::string> dhcp;       // a client of the image, kept running; empty: none
   Milliseconds wait{10'000};           // for the interface to appear
   bool fatal = false;
+  bool operator==(const InterfaceConfig&) const = default;
 };
 
 struct NetworkConfig {
@@ -63,6 +66,7 @@ struct NetworkConfig {
   std::vector<std::string> dns;
   std::vector<std::string> search;
   std::vector<std::pair<std::string, std::string>> hosts;  // name → address
+  bool operator==(const NetworkConfig&) const = default;
 };
 
 struct FileConfig {
@@ -70,6 +74,7 @@ struct FileConfig {
   std::string content;
   mode_t mode = 0644;
   std::string owner;  // "user", "user:group", names or numbers; empty: root
+  bool operator==(const FileConfig&) const = default;
 };
 
 struct UserConfig {
@@ -79,6 +84,7 @@ struct UserConfig {
   std::vector<std::string> groups;
   std::string home = "/";
   std::string shell = "/bin/sh";
+  bool operator==(const UserConfig&) const = default;
 };
 
 // One way to find out that a service answers. Used for readiness, and again and again for health.
@@ -89,6 +95,7 @@ struct Probe {
   uint16_t port = 0;                  // kPort: something accepts a TCP connection
   std::string path;                   // kFile: it is there
   std::vector<std::string> exec;      // kExec: ends with 0; run as the service's user
+  bool operator==(const Probe&) const = default;
 };
 
 struct ReadyConfig {
@@ -97,6 +104,7 @@ struct ReadyConfig {
       probe;  // neither: ready as soon as it runs; a oneshot when it has ended well
   Milliseconds interval{100};    // between two probes
   Milliseconds timeout{60'000};  // then the service has failed
+  bool operator==(const ReadyConfig&) const = default;
 };
 
 struct HealthConfig {
@@ -107,6 +115,7 @@ struct HealthConfig {
   int unhealthy_after = 3;         // failures in a row
   int healthy_after = 1;           // successes in a row
   bool restart_unhealthy = false;  // then the service is restarted; else it only shows
+  bool operator==(const HealthConfig&) const = default;
 };
 
 enum class RestartWhen { kNever, kOnFailure, kAlways };
@@ -120,6 +129,7 @@ struct RestartConfig {
   Milliseconds stable_after{10'000};    // a life this long forgives all before it
   int budget = 6;                       // short lives in a row that make a crash loop; 0: never
   bool shutdown_on_crash_loop = false;  // else the service is marked failed
+  bool operator==(const RestartConfig&) const = default;
 };
 
 struct SocketConfig {
@@ -127,17 +137,23 @@ struct SocketConfig {
   std::string listen;  // "tcp:0.0.0.0:80", "tcp:[::]:80", "udp:…", "unix:/run/x.sock", "vsock:PORT"
   mode_t mode = 0666;  // of a Unix socket
   int backlog = 128;
+  bool operator==(const SocketConfig&) const = default;
 };
 
 struct LimitsConfig {         // cgroup v2; said on the console where a controller is missing
   uint64_t memory_bytes = 0;  // memory.max; 0: no limit
   uint64_t pids = 0;          // pids.max
   double cpus = 0;            // cpu.max: processors' worth, 0.5 is half of one
+  bool operator==(const LimitsConfig&) const = default;
 };
 
 struct ServiceRlimit {
   int resource = 0;
   rlimit limit{};
+  bool operator==(const ServiceRlimit& other) const {
+    return resource == other.resource && limit.rlim_cur == other.limit.rlim_cur &&
+           limit.rlim_max == other.limit.rlim_max;
+  }
 };
 
 struct ServiceConfig {
@@ -174,6 +190,7 @@ struct ServiceConfig {
   // Not empty: it is not started, and shows as failed with this reason (config_decode.h). Of what
   // else stands here only the name can be trusted.
   std::string mistake;
+  bool operator==(const ServiceConfig&) const = default;
 };
 
 struct ShutdownConfig {
@@ -181,6 +198,7 @@ struct ShutdownConfig {
   Milliseconds agent_wait{1'000};    // for the agent to tell the host
   Milliseconds kill_wait{2'000};     // for what was killed to be gone
   Milliseconds finish_wait{20'000};  // for unmounts and sync
+  bool operator==(const ShutdownConfig&) const = default;
 };
 
 struct Config {
@@ -195,6 +213,7 @@ struct Config {
   std::vector<ServiceConfig> services;  // in an order that `after` and `requires` admit
   ShutdownConfig shutdown;
   Milliseconds configure_timeout{5'000};  // from boot: then services that wait for it start anyway
+  bool operator==(const Config&) const = default;
 };
 
 }  // namespace berth::init

@@ -17,10 +17,12 @@ std::span<const ConfigKey> ConfigKeys();
 // The kinds of value that a path takes, for words of the command line; 0: no such key.
 ConfigKinds ConfigKindsAt(std::span<const std::string_view> path);
 
-// The reference of docs/init.md: what `berth-init --keys` prints.
+// The reference of docs/init.md: what `berth-init --keys` prints (config_reference.cc).
 std::string ConfigKeysMarkdown();
 
-// Of [service.NAME]; in a file of its own (config_service_keys.cc).
+// Of [network] (config_network_keys.cc) and of [service.NAME] (config_service_keys.cc).
+inline constexpr size_t kNetworkKeyCount = 4;
+extern const ConfigKey kNetworkKeys[kNetworkKeyCount];
 inline constexpr size_t kServiceKeyCount = 32;
 extern const ConfigKey kServiceKeys[kServiceKeyCount];
 void CheckService(ConfigReader& reader, const ConfigNode& node, ServiceConfig& service);

@@ -83,7 +83,7 @@ class ServiceGraph {
         if (other == seen.end()) {
           seen.emplace_back(listen->text, i);
         } else {
-          Mistake(i, "sockets.listen", listen->place,
+          Mistake(i, "sockets", listen->place,
                   Quoted(listen->text) + " is taken by \"" + names_[other->second] + "\" already");
         }
       }

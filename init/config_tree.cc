@@ -159,7 +159,8 @@ class TextReader {
     // "Error while parsing key: expected …": the second half is what a person needs.
     constexpr std::string_view kPrefix = "Error while parsing ";
     if (text.starts_with(kPrefix)) text.erase(0, kPrefix.size());
-    if (text.ends_with("could not determine value type")) {
+    if (!text.empty()) text[0] = static_cast<char>(text[0] | 0x20);  // all begin with a letter
+    if (text.ends_with("could not determine value type") || text.starts_with("boolean: ")) {
       text = "not a value; a text stands in quotes";
     }
     tree_.mistakes.push_back({At(at.line, at.column), "not TOML: " + text});
@@ -180,26 +181,27 @@ class TextReader {
       size_t first;
       size_t last;
     };
+    // The statement before this line, which may not have been closed.
+    size_t before = at;
+    while (before > 0 && !BeginsStatement(lines[before - 1])) --before;
     std::vector<Range> ranges;
-    if (IsHeader(lines[at]) && !InsideStatement(lines, at)) {
+    if (IsHeader(lines[at]) && !InsideValue(tree_.mistakes.back().text)) {
       // What follows a header that cannot be read must not land in the section above.
       ranges = {{at, end}};
       header = 0;
       tree_.lost_section = true;
     } else {
-      // The line alone, or the statement before it that has not been closed, whichever lets the
-      // parser get further; where neither does, the whole section.
-      ranges = {{at, at + 1}};
-      size_t before = at;
-      while (before > 0 && !BeginsStatement(lines[before - 1])) --before;
+      // The line alone, or the statement before it, whichever lets the parser get further; where
+      // neither does, the whole section. A header is never the one at fault here.
+      if (!IsHeader(lines[at])) ranges.push_back({at, at + 1});
       if (before > 0 && !IsHeader(lines[before - 1])) ranges.push_back({before - 1, at});
-      ranges.push_back({above, end});
+      ranges.push_back({above, IsHeader(lines[at]) ? at : end});
     }
     size_t unfinished = 0;
     Stop furthest = stop;
     std::string best;
     for (const Range& range : ranges) {
-      if (range.first == above && range.last == end && !best.empty()) break;
+      if (&range == &ranges.back() && !best.empty()) break;
       std::string copy = WithBlanked(text, lines, range.first, range.last);
       const Stop next = StopOf(toml::parse(copy));
       if (next <= furthest || (next.line == stop.line && range.first == at)) continue;
@@ -215,21 +217,22 @@ class TextReader {
     return true;
   }
 
-  // A line such as `["a", "b"],` looks like a header and is part of an array.
-  static bool InsideStatement(const Lines& lines, size_t at) {
-    const std::string_view before = at == 0 ? std::string_view() : Trimmed(lines[at - 1]);
-    return before.ends_with(',') || before.ends_with("= [");
+  // The parser was within a value: a line that looks like a header is none, or comes too early.
+  static bool InsideValue(std::string_view text) {
+    return text.contains("TOML: array") || text.contains("TOML: value") ||
+           text.contains("TOML: inline table") || text.contains("TOML: not a value");
   }
 
   // The table whose header stands in `line` has lost a line.
   bool MarkBroken(ConfigNode& node, uint32_t line, int16_t mistake) {
     if (line == 0) return false;
     for (ConfigNode& item : node.items) {
+      // The innermost: [service.web] makes "service" too, at the same place.
+      if (MarkBroken(item, line, mistake)) return true;
       if (item.kind == kTableNode && item.place.line == line) {
         item.syntax_mistake = mistake;
         return true;
       }
-      if (MarkBroken(item, line, mistake)) return true;
     }
     return false;
   }

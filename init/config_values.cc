@@ -348,11 +348,14 @@ std::string_view Nearest(std::string_view word, std::span<const std::string_view
   // Half of a short word may be wrong, a third of a long one; comparing texts without bound would
   // be a way to keep PID 1 busy.
   constexpr size_t kMaxWord = 64;
+  constexpr size_t kMinBeginning = 4;
   if (word.empty() || word.size() > kMaxWord) return {};
   std::string_view best;
   size_t least = word.size() <= 4 ? 3 : word.size() / 3 + 2;
   for (const std::string_view candidate : candidates) {
-    const size_t distance = EditDistance(word, candidate);
+    // The beginning of a longer one is near, however much is missing.
+    const bool begins = word.size() >= kMinBeginning && candidate.starts_with(word);
+    const size_t distance = begins ? 2 : EditDistance(word, candidate);
     if (distance < least && distance < candidate.size()) {
       least = distance;
       best = candidate;

@@ -2,95 +2,16 @@
 #include "init/console.h"
 
 #include <fcntl.h>
-#include <signal.h>
 #include <sys/ioctl.h>
 #include <sys/reboot.h>
 #include <termios.h>
-#include <ucontext.h>
 #include <unistd.h>
-
-#include <cstdint>
-#include <cstring>
 
 #include "protocol/base/log.h"
 #include "protocol/base/unique_fd.h"
 
-// The linker's: where the executable was loaded.
-extern "C" const char __ehdr_start;  // NOLINT(bugprone-reserved-identifier)
-
 namespace berth::init {
 namespace {
-
-constexpr size_t kCrashStackBytes = 16 * 1024;
-
-// A line put together without malloc or stdio.
-class SignalSafeLine {
- public:
-  void Text(const char* text) {
-    while (*text != '\0' && used_ < sizeof(bytes_)) bytes_[used_++] = *text++;
-  }
-  void Hex(uint64_t value) {
-    char digits[17] = {};
-    char* at = digits + 16;
-    do {
-      *--at = "0123456789abcdef"[value & 15];
-      value >>= 4;
-    } while (value != 0);
-    Text("0x");
-    Text(at);
-  }
-  void Write() const { [[maybe_unused]] const ssize_t n = write(STDERR_FILENO, bytes_, used_); }
-
- private:
-  char bytes_[256];
-  size_t used_ = 0;
-};
-
-uint64_t ProgramCounter([[maybe_unused]] const void* context) {
-#if defined(__x86_64__)
-  return static_cast<uint64_t>(
-      static_cast<const ucontext_t*>(context)->uc_mcontext.gregs[16 /* REG_RIP */]);
-#elif defined(__aarch64__)
-  return static_cast<const ucontext_t*>(context)->uc_mcontext.pc;
-#else
-  return 0;
-#endif
-}
-
-// strsignal(3) may allocate.
-const char* SignalName(int number) {
-  switch (number) {
-    case SIGSEGV:
-      return "SIGSEGV";
-    case SIGBUS:
-      return "SIGBUS";
-    case SIGILL:
-      return "SIGILL";
-    case SIGFPE:
-      return "SIGFPE";
-    case SIGTRAP:
-      return "SIGTRAP";
-    case SIGABRT:
-      return "SIGABRT";
-    case SIGSYS:
-      return "SIGSYS";
-    default:
-      return "signal";
-  }
-}
-
-void OnCrash(int number, siginfo_t* info, void* context) {
-  SignalSafeLine line;
-  line.Text("berth-init: fatal: crash: ");
-  line.Text(SignalName(number));
-  line.Text(" at instruction ");
-  line.Hex(ProgramCounter(context) - reinterpret_cast<uintptr_t>(&__ehdr_start));
-  line.Text(" of berth-init, address ");
-  line.Hex(reinterpret_cast<uintptr_t>(info->si_addr));
-  line.Text("; look it up in berth-init.debug with addr2line\n");
-  line.Write();
-  EndMachine(ShutdownMode::kPowerOff);
-}
 
 // Lines already written must have left the UART before the machine goes.
 void DrainConsole() {
@@ -143,23 +64,6 @@ void EndMachine(ShutdownMode mode) {
   // A kernel that cannot power off halts in there. Left are a sandbox that refuses reboot(2) and
   // kernels without it: to return would be a panic.
   for (;;) pause();
-}
-
-void InstallCrashHandler() {
-  // SIGSEGV is often a stack that ran out.
-  alignas(16) static char stack[kCrashStackBytes];
-  stack_t alternate{};
-  alternate.ss_sp = stack;
-  alternate.ss_size = sizeof(stack);
-  sigaltstack(&alternate, nullptr);
-  struct sigaction action = {};
-  action.sa_sigaction = OnCrash;
-  // One shot: a crash in the handler is then the kernel's to report.
-  action.sa_flags = static_cast<int>(SA_SIGINFO | SA_ONSTACK | SA_RESETHAND);
-  sigfillset(&action.sa_mask);
-  for (const int number : {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP, SIGABRT, SIGSYS}) {
-    sigaction(number, &action, nullptr);
-  }
 }
 
 }  // namespace berth::init

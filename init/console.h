@@ -29,10 +29,6 @@ inline void Warn(const Error& error) { Warn(error.Message()); }
 // the machine, PID 1 waits for the host to do it.
 [[noreturn]] void EndMachine(ShutdownMode mode);
 
-// A bug in PID 1 must not be a silent kernel panic: SIGSEGV and its kin print what happened, with
-// the address to look up in berth-init.debug, and power off.
-void InstallCrashHandler();
-
 }  // namespace berth::init
 
 #endif  // BERTH_INIT_CONSOLE_H_

@@ -10,11 +10,13 @@
 #include <vector>
 
 #include "init/agent.h"
+#include "init/apply.h"
 #include "init/cmdline.h"
 #include "init/command.h"
 #include "init/config.h"
 #include "init/config_decode.h"
 #include "init/console.h"
+#include "init/crash.h"
 #include "init/listener.h"
 #include "init/module_loader.h"
 #include "init/mounts.h"
@@ -74,10 +76,16 @@ Result<Machine> Boot(BootPhases& phases) {
   std::vector<std::string> mistakes;
   Config config = LoadConfig(options, /*configure=*/"", mistakes);
   for (const std::string& mistake : mistakes) Warn(mistake);
+  LoadModules(config, modules);
+  SetSysctls(config);
+  BERTH_TRY(MountConfigured(config, modules, uevents));
+  AddUsers(config);
+  WriteFiles(config);
 
   phases.Begin("network");
   if (auto named = SetHostname(config.hostname); !named) Warn(named.error());
   if (auto up = BringLoopbackUp(); !up) Warn(up.error());
+  BERTH_TRY(SetNetworkUp(config.network, uevents));
 
   phases.Begin("listener");
   BERTH_ASSIGN(UniqueFd listener, OpenAgentListener(uevents));

@@ -1,17 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "init/root.h"
 
-#include <dirent.h>
-#include <fcntl.h>
 #include <linux/magic.h>
 #include <sys/mount.h>
-#include <sys/stat.h>
 #include <sys/statfs.h>
 #include <unistd.h>
 
-#include <array>
-
-#include "init/console.h"
+#include "init/filesystem.h"
 #include "init/mounts.h"
 #include "init/superblock.h"
 #include "init/switch_root.h"
@@ -23,76 +18,26 @@ namespace {
 constexpr const char* kNewRoot = "/run/berth/new";
 constexpr const char* kLower = "/run/berth/lower";
 
-std::string BlockDevices() {
-  std::string names;
-  DIR* dir = opendir("/sys/class/block");
-  if (dir == nullptr) return "none";
-  while (const dirent* entry = readdir(dir)) {
-    if (entry->d_name[0] == '.') continue;
-    if (!names.empty()) names += ", ";
-    names += entry->d_name;
-  }
-  closedir(dir);
-  return names.empty() ? "none" : names;
-}
-
-Result<> AwaitDevice(const std::string& device, const Options& options, UeventSocket& uevents) {
-  const auto here = [&] { return access(device.c_str(), F_OK) == 0; };
-  auto appeared = uevents.WaitUntil(here, Deadline::In(options.root_wait));
-  if (appeared) return {};
-  return Fail("find-root", appeared.error().errnum,
-              device + " did not appear; block devices here: " + BlockDevices(),
-              "check root= on the kernel command line, the VM's disks, and that the image has the "
-              "disk's driver in modules.load");
-}
-
-Result<std::string> TellFilesystem(const std::string& device) {
-  const UniqueFd fd(open(device.c_str(), O_RDONLY | O_CLOEXEC));
-  if (!fd) return ErrnoError("find-root", device);
-  alignas(16) std::array<std::byte, kSuperblockBytes> start{};
-  const ssize_t n = pread(fd.get(), start.data(), start.size(), 0);
-  if (n < 0) return ErrnoError("find-root", "read of " + device);
-  const char* fstype = FilesystemOf({start.data(), static_cast<size_t>(n)});
-  if (fstype == nullptr) {
-    return Fail("find-root", EINVAL, device + " holds no erofs, ext4, squashfs or xfs",
-                "name another file system with rootfstype=");
-  }
-  return fstype;
-}
-
-struct Filesystem {
-  std::string source;
-  std::string type;
-};
-
-Result<> MountFilesystem(const Filesystem& what, const char* target, unsigned long flags,
-                         const std::string& data, ModuleLoader& modules) {
-  const auto loaded = modules.LoadFilesystem(what.type);
-  if (mount(what.source.c_str(), target, what.type.c_str(), flags,
-            data.empty() ? nullptr : data.c_str()) == 0) {
-    return {};
-  }
-  const int errnum = errno;
-  std::string detail = what.type;
-  detail += " on ";
-  detail += what.source;
-  if (errnum == ENODEV && !loaded) detail += " (" + loaded.error().Message() + ")";
-  return Fail("mount-root", errnum, std::move(detail),
-              errnum == ENODEV ? "the kernel has no such file system" : "");
-}
-
 // Gives the overlay's changes a place at kUpperPath.
 Result<> MountUpper(const Options& options, ModuleLoader& modules, UeventSocket& uevents) {
-  BERTH_TRY(MakeDirs(kUpperPath, 0755));
-  if (options.overlay != Overlay::kDevice) {
-    if (mount("tmpfs", kUpperPath, "tmpfs", 0, "mode=0755") != 0) {
-      return ErrnoError("overlay", "tmpfs for the changes");
-    }
-    return {};
+  if (options.overlay == Overlay::kDevice) {
+    return MountFilesystem({.step = "overlay",
+                            .source = options.overlay_device,
+                            .type = {},
+                            .target = kUpperPath,
+                            .flags = 0,
+                            .data = {},
+                            .format_if_blank = true,
+                            .wait = options.root_wait},
+                           modules, uevents);
   }
-  BERTH_TRY(AwaitDevice(options.overlay_device, options, uevents));
-  BERTH_ASSIGN(std::string type, TellFilesystem(options.overlay_device));
-  return MountFilesystem({options.overlay_device, std::move(type)}, kUpperPath, 0, "", modules);
+  BERTH_TRY(MakeDirs(kUpperPath, 0755));
+  const std::string data =
+      options.overlay_size.empty() ? "mode=0755" : "mode=0755,size=" + options.overlay_size;
+  if (mount("tmpfs", kUpperPath, "tmpfs", 0, data.c_str()) != 0) {
+    return ErrnoError("overlay", "tmpfs for the changes, " + data);
+  }
+  return {};
 }
 
 Result<> MountOverlay(const char* lower, const Options& options, ModuleLoader& modules,
@@ -101,10 +46,14 @@ Result<> MountOverlay(const char* lower, const Options& options, ModuleLoader& m
   const std::string upper = kUpperPath;
   BERTH_TRY(MakeDirs(upper + "/changes", 0755));
   BERTH_TRY(MakeDirs(upper + "/work", 0755));
-  return MountFilesystem({"overlay", "overlay"}, kNewRoot, 0,
-                         std::string("lowerdir=") + lower + ",upperdir=" + upper +
-                             "/changes,workdir=" + upper + "/work",
-                         modules);
+  return MountFilesystem({.step = "overlay",
+                          .source = "overlay",
+                          .type = "overlay",
+                          .target = kNewRoot,
+                          .flags = 0,
+                          .data = std::string("lowerdir=") + lower + ",upperdir=" + upper +
+                                  "/changes,workdir=" + upper + "/work"},
+                         modules, uevents);
 }
 
 bool WantsOverlay(const Options& options, const std::string& fstype) {
@@ -114,21 +63,21 @@ bool WantsOverlay(const Options& options, const std::string& fstype) {
 
 // Mounts what root= names, with its overlay, at kNewRoot.
 Result<> MountNewRoot(const Options& options, ModuleLoader& modules, UeventSocket& uevents) {
-  Filesystem root{options.root, options.root_fstype};
-  const bool has_device = root.type != "virtiofs";
-  if (has_device) {
-    BERTH_TRY(AwaitDevice(root.source, options, uevents));
-    if (root.type.empty()) {
-      BERTH_ASSIGN(root.type, TellFilesystem(root.source));
-    }
-  }
+  Filesystem root{.step = "mount-root",
+                  .source = options.root,
+                  .type = options.root_fstype,
+                  .target = {},
+                  .flags = 0,
+                  .data = options.root_flags,
+                  .wait = options.root_wait};
+  BERTH_ASSIGN(root.type, FindFilesystem(root, uevents));
   const bool overlay = WantsOverlay(options, root.type);
-  const unsigned long flags =
-      overlay || options.read_only || IsReadOnlyFilesystem(root.type.c_str()) ? MS_RDONLY : 0;
-  const char* target = overlay ? kLower : kNewRoot;
+  if (overlay || options.read_only || IsReadOnlyFilesystem(root.type.c_str())) {
+    root.flags = MS_RDONLY;
+  }
+  root.target = overlay ? kLower : kNewRoot;
   BERTH_TRY(MakeDirs(kNewRoot, 0755));
-  BERTH_TRY(MakeDirs(target, 0755));
-  BERTH_TRY(MountFilesystem(root, target, flags, options.root_flags, modules));
+  BERTH_TRY(MountFilesystem(root, modules, uevents));
   return overlay ? MountOverlay(kLower, options, modules, uevents) : Result<>{};
 }
 

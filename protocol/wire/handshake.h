@@ -17,8 +17,10 @@
 namespace berth::wire {
 
 // The generation that this build speaks, and the oldest that it still does.
-inline constexpr uint32_t kGeneration = 1;
+inline constexpr uint32_t kGeneration = 2;
 inline constexpr uint32_t kOldestGeneration = 1;
+// The first that has service calls, Follow and what comes with it.
+inline constexpr uint32_t kServiceGeneration = 2;
 
 // Built from the release and the source revision; for people.
 const char* BuildId();

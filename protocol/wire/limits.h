@@ -11,6 +11,7 @@
 #include <cstdint>
 
 #include "protocol/base/control.h"
+#include "protocol/base/service_control.h"
 
 namespace berth::wire {
 
@@ -46,6 +47,15 @@ inline constexpr size_t kMaxPathBytes = 4095;       // ExecStart.cwd: PATH_MAX l
 inline constexpr size_t kMaxFailureBytes =
     4096;  // each text of a Failure, longer ones are cut by their sender
 
+inline constexpr int kMaxServices = 256;  // ServiceReply.services
+// Names of services and signals, without a null.
+inline constexpr size_t kMaxServiceNameBytes = kServiceNameBytes - 1;
+inline constexpr size_t kMaxServiceTextBytes = 256;  // ServiceReply.message, Service.detail
+inline constexpr size_t kMaxMistakesBytes = 4096;    // ConfigureRefused.mistakes
+inline constexpr size_t kMaxConfigBytes = kMaxConfigureBytes;  // Configure.toml
+// Connections that follow at once: one more, and the oldest is closed.
+inline constexpr int kMaxFollowers = 4;
+
 inline constexpr auto kHandshakeTimeout = 10s;  // from the connection to the peer's whole Hello
 inline constexpr auto kFrameTimeout = 30s;      // from the first byte of a frame to its last
 inline constexpr auto kIdleTimeout =
@@ -53,6 +63,10 @@ inline constexpr auto kIdleTimeout =
 inline constexpr auto kDefaultKillGrace = 5s;        // where ExecStart.kill_grace_ms is 0
 inline constexpr auto kMaxTimeout = 24h * 365 * 10;  // ExecStart.timeout_ms and kill_grace_ms
 inline constexpr auto kCallTimeout = 10s;  // for the answer to a short call (Ping, Shutdown)
+inline constexpr auto kDefaultServiceTimeout = 90s;  // where ServiceCall.timeout_ms is 0
+inline constexpr auto kMaxServiceTimeout = 1h;       // ServiceCall.timeout_ms
+inline constexpr auto kEventAckTimeout =
+    900ms;  // for the last event to be heard, before the agent ends
 
 }  // namespace berth::wire
 

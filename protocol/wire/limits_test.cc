@@ -40,12 +40,21 @@ const std::map<std::string, int64_t>& Limits() {
       BERTH_LIMIT(kMaxNameBytes),
       BERTH_LIMIT(kMaxPathBytes),
       BERTH_LIMIT(kMaxFailureBytes),
+      BERTH_LIMIT(kMaxServices),
+      BERTH_LIMIT(kMaxServiceNameBytes),
+      BERTH_LIMIT(kMaxServiceTextBytes),
+      BERTH_LIMIT(kMaxMistakesBytes),
+      BERTH_LIMIT(kMaxConfigBytes),
+      BERTH_LIMIT(kMaxFollowers),
       {"kHandshakeTimeout", Ms(kHandshakeTimeout)},
       {"kFrameTimeout", Ms(kFrameTimeout)},
       {"kIdleTimeout", Ms(kIdleTimeout)},
       {"kDefaultKillGrace", Ms(kDefaultKillGrace)},
       {"kMaxTimeout", Ms(kMaxTimeout)},
       {"kCallTimeout", Ms(kCallTimeout)},
+      {"kDefaultServiceTimeout", Ms(kDefaultServiceTimeout)},
+      {"kMaxServiceTimeout", Ms(kMaxServiceTimeout)},
+      {"kEventAckTimeout", Ms(kEventAckTimeout)},
   };
 #undef BERTH_LIMIT
   return limits;

@@ -4,21 +4,23 @@
 #include <fmt/format.h>
 
 #include "supervisor/cli/command.h"
+#include "supervisor/cli/service_view.h"
 #include "supervisor/cli/table.h"
 
 namespace berth::cli {
 namespace {
 
-std::string RenderBoot(const json& phases) {
-  Table table({"AT", "TOOK", "WHAT"});
-  for (size_t i = 0; i < phases.size(); ++i) {
-    const double ms = phases[i].value("ms", 0.0);
-    const double next = i + 1 < phases.size() ? phases[i + 1].value("ms", 0.0) : ms;
-    table.Add({fmt::format("{:7.1f} ms", ms),
-               i + 1 < phases.size() ? fmt::format("{:6.1f}", next - ms) : "",
-               OneLine(phases[i].value("name", ""))});
+// The services' part is the guest's to tell: where it cannot, the phases are there all the same.
+json WithServices(Client& client, const std::string& name, const json& vm) {
+  const std::string state = vm.value("state", "");
+  if (state != "Running" || vm.value("paused", false)) {
+    const std::string now = state == "Running" ? "paused" : state;
+    return BootReport(vm["boot"], nullptr, name + " is " + now + "; only its guest knows them");
   }
-  return table.Render(TerminalWidth());
+  const auto services = client.Call("compute.vm.service", {{"name", name}, {"verb", "ls"}},
+                                    Deadline::In(kServiceLook));
+  if (!services) return BootReport(vm["boot"], nullptr, services.error().message);
+  return BootReport(vm["boot"], &*services, {});
 }
 
 }  // namespace
@@ -36,14 +38,14 @@ void AddBoot(CLI::App& app, Shared& shared) {
           return Report(what,
                         {4, *name + " is " + vm->value("state", "") + " and has not come up yet"});
         }
-        json boot = (*vm)["boot"];
+        json report = WithServices(*client, *name, *vm);
         if (shared.json) {
-          boot["name"] = *name;
-          boot["attempts"] = vm->value("boot_attempts", 0);
-          boot["accelerator"] = vm->value("accelerator", "");
-          fmt::print("{}\n", boot.dump(2));
+          report["name"] = *name;
+          report["attempts"] = vm->value("boot_attempts", 0);
+          report["accelerator"] = vm->value("accelerator", "");
+          fmt::print("{}\n", report.dump(2));
         } else {
-          fmt::print("{}", RenderBoot(boot["phases"]));
+          fmt::print("{}", RenderBoot(report, TerminalWidth()));
         }
         return 0;
       });

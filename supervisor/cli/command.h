@@ -18,6 +18,8 @@ namespace berth::cli {
 
 // For calls that berthd answers from what it knows.
 inline constexpr auto kQuickCall = std::chrono::seconds(30);
+// For a look at a guest's services, which its agent may be slow to give.
+inline constexpr auto kServiceLook = std::chrono::seconds(120);
 // For calls that wait for a VM; each of its phases has a deadline in berthd.
 inline constexpr auto kVmCall = std::chrono::hours(4);
 
@@ -65,6 +67,7 @@ void AddConsole(CLI::App& app, Shared& shared);
 void AddExec(CLI::App& app, Shared& shared);
 void AddRun(CLI::App& app, Shared& shared);
 void AddDoctor(CLI::App& app, Shared& shared);
+void AddService(CLI::App& app, Shared& shared);
 void AddVersion(CLI::App& app, Shared& shared);
 
 }  // namespace berth::cli

@@ -13,9 +13,9 @@ namespace berth::cli {
 namespace {
 
 constexpr void (*kCommands[])(CLI::App&, Shared&) = {
-    AddCreate,  AddStart, AddStop,   AddKill,   AddPause,  AddResume,
-    AddRm,      AddPs,    AddStatus, AddBoot,   AddWait,   AddEvents,
-    AddConsole, AddExec,  AddRun,    AddDoctor, AddVersion};
+    AddCreate,  AddStart,   AddStop,   AddKill, AddPause,  AddResume,
+    AddRm,      AddPs,      AddStatus, AddBoot, AddWait,   AddEvents,
+    AddConsole, AddService, AddExec,   AddRun,  AddDoctor, AddVersion};
 
 // What stands behind "--" is a command for a guest, and none of our parser's business.
 void SplitTail(std::vector<std::string>& args, Shared& shared) {
@@ -40,13 +40,14 @@ int Main(int argc, char** argv) {
   std::ranges::reverse(args);  // as CLI11 takes them
   try {
     app.parse(std::move(args));
+    // Some values are only looked at when the command makes its request of them.
+    return shared.chosen();
   } catch (const CLI::Success& asked) {
     return app.exit(asked);
   } catch (const CLI::ParseError& error) {
     fmt::print(stderr, "berth: {}; berth --help shows the way\n", error.what());
     return daemon::kExitUsage;
   }
-  return shared.chosen();
 }
 
 }  // namespace

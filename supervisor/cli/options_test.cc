@@ -3,10 +3,12 @@
 // From the command line to what berthd is asked.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include "supervisor/cli/command.h"
 #include "supervisor/cli/session.h"
 #include "supervisor/cli/spec_options.h"
+#include "supervisor/hypervisor/vm_spec.h"
 
 namespace berth::cli {
 namespace {
@@ -90,6 +92,41 @@ TEST(ExitCode, TellsWhatTheGuestCouldNotExecuteFromWhatBerthCouldNotDo) {
   EXPECT_EQ(ExitCodeOf(Error{"guest", ENOENT, "chdir: /no/such", {}}), 125);
   EXPECT_EQ(ExitCodeOf(Error{"session", ECONNRESET, "", {}}), 125);
   EXPECT_EQ(ExitCodeOf(Error{"interrupted", EINTR, "signal 2", {}}), 130);
+}
+
+TEST(ExitCode, OfAVmIsItsMainServices) {
+  const auto code = [](const json& guest_exit) {
+    return ExitCodeOfGuest({{"state", "Stopped"}, {"guest_exit", guest_exit}});
+  };
+  EXPECT_EQ(code({{"cause", "main"}, {"service", "web"}, {"code", 3}}), 3);
+  EXPECT_EQ(code({{"cause", "main"}, {"service", "web"}, {"signal", 9}}), 137);
+  EXPECT_EQ(code({{"cause", "signal"}, {"by", "SIGTERM"}}), 0);
+  EXPECT_EQ(code({{"cause", "crash-loop"}, {"service", "web"}}), 125);
+  EXPECT_EQ(ExitCodeOfGuest({{"state", "Stopped"}}), 0);
+  EXPECT_EQ(ExitCodeOfGuest({{"state", "Failed"}}), 125);
+}
+
+TEST(GuestConfig, IsReadAndItsSizeAndTextAreChecked) {
+  char path[] = "/tmp/berth-config-XXXXXX";
+  const UniqueFd file(mkstemp(path));
+  ASSERT_TRUE(file);
+  const auto write = [&](const std::string& text) {
+    EXPECT_EQ(ftruncate(file.get(), 0), 0);
+    EXPECT_EQ(pwrite(file.get(), text.data(), text.size(), 0), static_cast<ssize_t>(text.size()));
+  };
+  write("hostname = \"ä\"\n");
+  SpecOptions options;
+  options.image = "/i";
+  options.guest_config = path;
+  EXPECT_EQ(ToSpec("vm", options)["guest_config"], "hostname = \"ä\"\n");
+  write("\xff");
+  EXPECT_THROW(ReadGuestConfig(path), CLI::ValidationError);
+  write(std::string(kMaxGuestConfigBytes, '#'));
+  EXPECT_EQ(ReadGuestConfig(path).size(), kMaxGuestConfigBytes);
+  write(std::string(kMaxGuestConfigBytes + 1, '#'));
+  EXPECT_THROW(ReadGuestConfig(path), CLI::ValidationError);
+  unlink(path);
+  EXPECT_THROW(ReadGuestConfig(path), CLI::ValidationError);
 }
 
 TEST(OutcomeJson, KeepsCodeAndSignalApart) {

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// berth run IMAGE -- CMD…: a VM for one command: create, start, exec, remove. It removes the VM
-// however it ends, but by SIGKILL.
+// berth run IMAGE -- CMD…: a VM for one command: create, start, exec, remove. Without a command the
+// VM runs until its guest ends it, and its main service's end is ours. It removes the VM however it
+// ends, but by SIGKILL.
 #include <fmt/format.h>
 #include <signal.h>
 #include <sys/random.h>
@@ -10,11 +11,14 @@
 #include "supervisor/cli/command.h"
 #include "supervisor/cli/session.h"
 #include "supervisor/cli/spec_options.h"
+#include "supervisor/cli/table.h"
 #include "supervisor/daemon/kinds.h"
 #include "supervisor/guest/signal_capture.h"
 
 namespace berth::cli {
 namespace {
+
+constexpr int kTimedOutCode = daemon::Info(daemon::Kind::kTimedOut).exit_code;
 
 struct Options {
   std::string name;
@@ -52,12 +56,36 @@ class Removal {
   const std::string name_;
 };
 
+// Until the guest ends the VM. Our exit code is that of its main service.
+int AwaitEnd(const Shared& shared, Client& client, const std::string& name,
+             const std::optional<uint64_t>& timeout_ms) {
+  json params = {{"name", name}, {"states", {"Stopped", "Failed"}}};
+  if (timeout_ms) params["timeout_ms"] = *timeout_ms;
+  Outcome<json> ended = std::unexpected(Failure{});
+  do {
+    // berthd waits an hour at most; without a timeout of ours it is asked again.
+    ended = client.Call("compute.vm.wait", params, Deadline::In(kVmCall));
+  } while (!ended && ended.error().exit_code == kTimedOutCode && !timeout_ms);
+  if (!ended) {
+    if (ended.error().exit_code != kTimedOutCode) {
+      return Report("run", {daemon::kExitBerthFailed, ended.error().message});
+    }
+    fmt::print(stderr, "berth: run: the VM ran over --timeout and is ended\n");
+    return daemon::kExitTimedOut;
+  }
+  const auto vm = client.Call("compute.vm.status", {{"name", name}}, Deadline::In(kQuickCall));
+  if (!vm) return Report("run", {daemon::kExitBerthFailed, vm.error().message});
+  if (shared.json) {
+    fmt::print(stderr, "{}\n", vm->value("guest_exit", json()).dump());
+  } else if (!shared.quiet) {
+    fmt::print(stderr, "berth: run: {}\n", OneLine(vm->value("why", "")));
+  }
+  return ExitCodeOfGuest(*vm);
+}
+
 int Run(const Shared& shared, Options& options, const std::vector<std::string>& command) {
   const std::string name = options.name.empty() ? RandomName() : options.name;
   const std::string what = "run";
-  if (command.empty()) {
-    return Report(what, {daemon::kExitUsage, "no command; berth run IMAGE -- COMMAND…"});
-  }
   // From here on a signal ends the waiting and not the program: there is a VM to remove.
   guest::SignalCapture signals({SIGINT, SIGTERM, SIGHUP});
   auto client = shared.Connect();
@@ -74,6 +102,11 @@ int Run(const Shared& shared, Options& options, const std::vector<std::string>& 
   const Removal removal(shared, name);
   auto started = client->Call("compute.vm.start", {{"name", name}}, Deadline::In(kVmCall));
   if (!started) return failed(started.error());
+  if (command.empty()) {
+    const int code = AwaitEnd(shared, *client, name, options.session.timeout_ms);
+    if (const auto signal = signals.Take()) return daemon::kExitSignalBase + *signal;
+    return code;
+  }
   // The session takes the signals for itself and hands them to the command.
   return RunSession(*client, what, name, command, options.session, shared.json);
 }
@@ -92,7 +125,9 @@ void AddRun(CLI::App& app, Shared& shared) {
   (*command)->add_option("--name", options->name, "of the VM; default: run- and a random number");
   AddSpecOptions(*command, options->spec);
   AddSessionOptions(*command, options->session);
-  (*command)->footer("Exits as berth exec does.");
+  (*command)->footer(
+      "Exits as berth exec does. Without a command: with its main service's code, once the guest "
+      "has ended.");
 }
 
 }  // namespace berth::cli

@@ -78,6 +78,14 @@ int ExitCodeOf(const Error& error) {
   return daemon::kExitBerthFailed;
 }
 
+int ExitCodeOfGuest(const json& vm) {
+  if (vm.value("state", "") != "Stopped") return daemon::kExitBerthFailed;
+  const json exit = vm.value("guest_exit", json::object());
+  if (exit.value("cause", "") == "crash-loop") return daemon::kExitBerthFailed;
+  if (exit.contains("signal")) return daemon::kExitSignalBase + (exit.value("signal", 0) & 0x7f);
+  return exit.value("code", 0) & 0xff;
+}
+
 json ToJson(const guest::ExecOutcome& outcome) {
   json out = {{"pid", outcome.pid},
               {"code", nullptr},

@@ -35,6 +35,10 @@ int ExitCodeOf(const guest::ExecOutcome& outcome);
 // 126 and 127 where the guest could not execute the program, else 125.
 int ExitCodeOf(const Error& error);
 
+// Of a VM that has ended, as status shows it: its main service's code, or 128 + its signal. Without
+// a main service 0 where it ended in order, else 125.
+int ExitCodeOfGuest(const json& vm);
+
 json ToJson(const guest::ExecOutcome& outcome);
 
 // Asks for the session and carries it to its end. `what` opens an error's line; `json` prints the

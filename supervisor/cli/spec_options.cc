@@ -4,7 +4,9 @@
 #include <charconv>
 #include <filesystem>
 
+#include "protocol/base/io.h"
 #include "supervisor/cli/command.h"
+#include "supervisor/hypervisor/vm_spec.h"
 
 namespace berth::cli {
 
@@ -34,6 +36,8 @@ void AddSpecOptions(CLI::App* app, SpecOptions& options) {
   app->add_option("--machine", options.machine, "microvm or q35");
   app->add_option("--accel", options.accel, "auto, kvm or tcg");
   app->add_option("--hypervisor", options.hypervisor, "program; default: qemu-system-x86_64");
+  app->add_option("--guest-config", options.guest_config,
+                  "file: TOML to add to the guest's init.toml at each boot; nothing secret");
   AddDuration(app, "--launch-timeout", options.launch_ms, "for the hypervisor to come up");
   AddDuration(app, "--ready-timeout", options.ready_ms, "for the guest to say Ready");
   AddDuration(app, "--stop-timeout", options.stop_ms, "for the guest to power off");
@@ -49,6 +53,22 @@ uint64_t ParseMemoryMib(const std::string& text) {
     throw CLI::ValidationError("'" + text + "' is no amount of memory: 256, 256M, 2G");
   }
   return number * factor;
+}
+
+std::string ReadGuestConfig(const std::string& path) {
+  auto text = ReadFile(path.c_str(), kMaxGuestConfigBytes);
+  if (!text) {
+    const std::string most = std::to_string(kMaxGuestConfigBytes) + " bytes are allowed";
+    throw CLI::ValidationError("--guest-config: " + path + ": " + text.error().Message() +
+                               (text.error().errnum == EFBIG ? "; " + most : ""));
+  }
+  // What is no UTF-8 is no TOML, and no JSON either.
+  try {
+    std::ignore = json(*text).dump();
+  } catch (const json::exception&) {
+    throw CLI::ValidationError("--guest-config: " + path + " is not UTF-8");
+  }
+  return std::move(*text);
 }
 
 json ParseDisk(const std::string& text) {
@@ -91,6 +111,7 @@ json ToSpec(const std::string& name, const SpecOptions& options) {
   text("machine", options.machine);
   text("accel", options.accel);
   text("hypervisor", options.hypervisor);
+  if (!options.guest_config.empty()) spec["guest_config"] = ReadGuestConfig(options.guest_config);
   if (options.launch_ms) spec["timeouts_ms"]["launch"] = *options.launch_ms;
   if (options.ready_ms) spec["timeouts_ms"]["boot"] = *options.ready_ms;
   if (options.stop_ms) spec["timeouts_ms"]["stop"] = *options.stop_ms;

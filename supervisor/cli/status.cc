@@ -40,6 +40,18 @@ std::string Exit(const json& exit) {
   return text;
 }
 
+// "main: web, code 3": by the guest's word.
+std::string GuestExit(const json& exit) {
+  std::string text = exit.value("cause", "");
+  for (const char* who : {"service", "by"}) {
+    if (exit.contains(who)) text += ": " + exit.value(who, "");
+  }
+  for (const char* how : {"code", "signal"}) {
+    if (exit.contains(how)) text += fmt::format(", {} {}", how, exit.value(how, 0));
+  }
+  return text;
+}
+
 std::string RenderStatus(const json& vm) {
   const json spec = vm.value("spec", json::object());
   std::string out;
@@ -67,6 +79,7 @@ std::string RenderStatus(const json& vm) {
     }
     Line(out, "vsock lost", instance.value("vsock_lost", ""));
   }
+  if (vm.contains("guest_exit")) Line(out, "guest exit", GuestExit(vm["guest_exit"]));
   if (vm.contains("exit")) Line(out, "exit", Exit(vm["exit"]));
   if (vm.contains("failure")) Line(out, "failure", vm["failure"].value("message", ""));
   return out;

@@ -22,10 +22,14 @@ HandlerResult VmList(Service& service, json params, Caller caller);
 HandlerResult VmPause(Service& service, json params, Caller caller);
 HandlerResult VmRemove(Service& service, json params, Caller caller);
 HandlerResult VmResume(Service& service, json params, Caller caller);
+HandlerResult VmService(Service& service, json params, Caller caller);
 HandlerResult VmStart(Service& service, json params, Caller caller);
 HandlerResult VmStatus(Service& service, json params, Caller caller);
 HandlerResult VmStop(Service& service, json params, Caller caller);
 HandlerResult VmWait(Service& service, json params, Caller caller);
+
+// The instance of a VM whose guest can be spoken to, or why it cannot: not Running, or paused.
+Outcome<lifecycle::InstancePtr> SpeakingInstance(const lifecycle::Vm& vm, const std::string& step);
 
 }  // namespace berth::daemon
 

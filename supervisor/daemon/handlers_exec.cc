@@ -65,25 +65,30 @@ Outcome<> CheckStart(const v1::ExecStart& start) {
 
 }  // namespace
 
+Outcome<lifecycle::InstancePtr> SpeakingInstance(const lifecycle::Vm& vm, const std::string& step) {
+  const auto* running = std::get_if<Running>(&vm.body());
+  if (running == nullptr) {
+    return lifecycle::Refuse(
+        Kind::kWrongState, step, 0, vm.name() + " is " + std::string(lifecycle::Name(vm.state())),
+        vm.state() == State::kStarting ? "wait until it is Running (berth wait)"
+                                       : "start it first: berth start " + vm.name());
+  }
+  if (running->instance->view().paused) {
+    return lifecycle::Refuse(Kind::kWrongState, step, 0, vm.name() + " is paused",
+                             "let it go on: berth resume " + vm.name());
+  }
+  return running->instance;
+}
+
 HandlerResult VmExec(Service& service, json params, Caller caller) {
   auto found = service.fleet.Find(params["name"]);
   if (!found) co_return std::unexpected(found.error());
   const lifecycle::VmPtr vm = *found;
   v1::ExecStart start = StartOf(params);
   if (auto fine = CheckStart(start); !fine) co_return std::unexpected(fine.error());
-  const auto* running = std::get_if<Running>(&vm->body());
-  if (running == nullptr) {
-    co_return lifecycle::Refuse(Kind::kWrongState, "exec", 0,
-                                vm->name() + " is " + std::string(lifecycle::Name(vm->state())),
-                                vm->state() == State::kStarting
-                                    ? "wait until it is Running (berth wait)"
-                                    : "start it first: berth start " + vm->name());
-  }
-  const lifecycle::InstancePtr instance = running->instance;
-  if (instance->view().paused) {
-    co_return lifecycle::Refuse(Kind::kWrongState, "exec", 0, vm->name() + " is paused",
-                                "let it go on: berth resume " + vm->name());
-  }
+  auto speaking = SpeakingInstance(*vm, "exec");
+  if (!speaking) co_return std::unexpected(speaking.error());
+  const lifecycle::InstancePtr instance = *speaking;
   std::string shown;
   for (const std::string& each : start.argv()) shown += (shown.empty() ? "" : " ") + each;
   // Recorded before it happens: who asked for what.

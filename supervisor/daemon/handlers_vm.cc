@@ -109,7 +109,11 @@ HandlerResult VmWait(Service& service, json params, Caller /*caller*/) {
   const auto reached =
       co_await service.fleet.WaitFor(params["name"], std::move(states), Deadline::In(timeout));
   if (!reached) co_return std::unexpected(reached.error());
-  co_return Answer{{{"state", lifecycle::Name(*reached)}}, {}};
+  json out = {{"state", lifecycle::Name(*reached)}};
+  if (const auto vm = service.fleet.Find(params["name"]); vm && (*vm)->state() == *reached) {
+    if (json told = GuestExitOf(**vm); !told.is_null()) out["guest_exit"] = std::move(told);
+  }
+  co_return Answer{std::move(out), {}};
 }
 
 HandlerResult VmEventsTail(Service& service, json params, Caller /*caller*/) {

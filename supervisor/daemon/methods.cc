@@ -44,6 +44,12 @@ constexpr Param kExec[] = {
     {"timeout_ms", kCount, false, "SIGTERM then; default: none"},
     {"kill_grace_ms", kCount, false, "and SIGKILL so much later; default: 5000"}};
 
+constexpr Param kService[] = {
+    kName,
+    {"verb", kString, true, "ls, status, start, stop, restart or reload"},
+    {"service", kString, false, "one of the guest's; not with ls"},
+    {"timeout_ms", kCount, false, "for the service to get there, at most 3600000; default: 90000"}};
+
 constexpr Method kMethods[] = {
     {"compute.host.doctor",
      "Checks what this host needs to run VMs.",
@@ -78,6 +84,11 @@ constexpr Method kMethods[] = {
      "removed", "{name}", VmRemove, true},
     {"compute.vm.resume", "Lets a paused VM go on.", kJustName, "vm", "the VM as status shows it",
      VmResume, true},
+    {"compute.vm.service", "Asks the guest's PID 1 for its services, or gives one an order.",
+     kService, "services",
+     "{services, guest_ms}: with ls and status a row for each service; times are ms since the "
+     "guest's kernel started, null: never. All of it is the guest's claim",
+     VmService, true},
     {"compute.vm.start", "Starts a VM and waits until it is Running.", kJustName, "vm",
      "the VM as status shows it", VmStart, true},
     {"compute.vm.status", "All about one VM.", kJustName, "vm",
@@ -85,7 +96,8 @@ constexpr Method kMethods[] = {
     {"compute.vm.stop", "Stops a VM in order, by force where that takes too long.", kStop, "vm",
      "the VM as status shows it", VmStop, true},
     {"compute.vm.wait", "Waits until a VM reaches one of some states.", kWait, "reached",
-     "{state}: the one that was reached", VmWait},
+     "{state, guest_exit}: the one that was reached; and, of a VM that ended, what its guest said",
+     VmWait},
     {"rpc.discover",
      "This table as an OpenRPC document.",
      {},

@@ -160,7 +160,7 @@ awaitable<Outcome<std::shared_ptr<lifecycle::Instance>>> RealHost::Launch(
       executor_,
       ShimInstance::Parts{backend, paths,
                           fmt::format("{} ({})", Name(launch->accel.accel), launch->accel.reason),
-                          std::move(*shim), std::move(*ready)},
+                          std::move(*shim), std::move(*ready), spec.guest_config},
       std::move(changed));
   instance->Start();
   co_return std::shared_ptr<lifecycle::Instance>(std::move(instance));

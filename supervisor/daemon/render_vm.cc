@@ -48,6 +48,16 @@ json InstanceJson(const lifecycle::Instance& instance) {
   return out;
 }
 
+json GuestExitJson(const lifecycle::GuestExit& exit) {
+  using enum lifecycle::GuestExit::Cause;
+  json out = {{"mode", Name(exit.mode)}, {"cause", Name(exit.cause)}};
+  if (exit.cause == kMain || exit.cause == kCrashLoop) out["service"] = exit.name;
+  if (exit.cause == kSignal) out["by"] = exit.name;
+  if (exit.code) out["code"] = *exit.code;
+  if (exit.signal) out["signal"] = *exit.signal;
+  return out;
+}
+
 std::string Why(const lifecycle::Vm& vm) { return vm.ring().empty() ? "" : vm.ring().back().why; }
 
 int64_t Since(const lifecycle::Vm& vm) {
@@ -78,6 +88,14 @@ json VmSummaryJson(const lifecycle::Vm& vm) {
   return out;
 }
 
+json GuestExitOf(const lifecycle::Vm& vm) {
+  const std::optional<lifecycle::GuestExit>* told = nullptr;
+  if (const auto* failed = std::get_if<lifecycle::Failed>(&vm.body())) told = &failed->guest_exit;
+  if (const auto* stopped = std::get_if<lifecycle::Stopped>(&vm.body()))
+    told = &stopped->guest_exit;
+  return told != nullptr && *told ? GuestExitJson(**told) : json();
+}
+
 json VmJson(const lifecycle::Vm& vm) {
   json out = VmSummaryJson(vm);
   out["spec"] = ToJson(vm.spec());
@@ -99,6 +117,7 @@ json VmJson(const lifecycle::Vm& vm) {
   } else if (const auto* stopped = std::get_if<lifecycle::Stopped>(&vm.body())) {
     if (stopped->exit) out["exit"] = shim::ToJson(*stopped->exit);
   }
+  if (json told = GuestExitOf(vm); !told.is_null()) out["guest_exit"] = std::move(told);
   json& transitions = out["transitions"] = json::array();
   for (const lifecycle::Transition& each : vm.ring()) transitions.push_back(TransitionJson(each));
   return out;

@@ -14,6 +14,9 @@ namespace berth::daemon {
 nlohmann::json VmJson(const lifecycle::Vm& vm);
 // A line of list.
 nlohmann::json VmSummaryJson(const lifecycle::Vm& vm);
+// How its guest said that it ended: {mode, cause, service | by, code | signal}; null where it did
+// not.
+nlohmann::json GuestExitOf(const lifecycle::Vm& vm);
 nlohmann::json EntryJson(const lifecycle::Entry& entry);
 
 }  // namespace berth::daemon

@@ -33,6 +33,8 @@ constexpr auto kConnectTimeout = std::chrono::seconds(5);
 // over.
 constexpr auto kIdle = std::chrono::minutes(10);
 constexpr size_t kEvidenceBytes = 64 * 1024;
+// Of one guest, in a minute. An honest one has two to tell in its life.
+constexpr int kMaxGuestEvents = 16;
 
 UniqueFd OpenPidfd(int pid) {
   return UniqueFd(pid > 0 ? static_cast<int>(syscall(SYS_pidfd_open, pid, 0)) : -1);
@@ -57,7 +59,11 @@ ShimInstance::ShimInstance(asio::any_io_executor executor, Parts parts,
       woken_(executor),
       shim_pid_(parts.shim.pid),
       shim_pidfd_(executor, parts.shim.pidfd.Release()),
-      ready_(std::move(parts.ready)) {}
+      ready_(std::move(parts.ready)),
+      guest_config_(std::move(parts.guest_config)),
+      guest_events_(kMaxGuestEvents, std::chrono::minutes(1)) {
+  ready_->set_configure_follows(!guest_config_.empty());
+}
 
 void ShimInstance::Start() {
   const Self self = shared_from_this();

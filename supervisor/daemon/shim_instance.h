@@ -13,6 +13,7 @@
 #include <functional>
 #include <memory>
 
+#include "protocol/base/log.h"
 #include "protocol/base/spawn.h"
 #include "protocol/wire/channel.h"
 #include "supervisor/guest/ready_listener.h"
@@ -31,6 +32,7 @@ class ShimInstance : public lifecycle::Instance, public std::enable_shared_from_
     std::string accelerator;
     Spawned shim;
     std::unique_ptr<guest::ReadyListener> ready;
+    std::string guest_config;  // for the guest's PID 1; empty: none
   };
   ShimInstance(boost::asio::any_io_executor executor, Parts parts, std::function<void()> changed);
   ShimInstance(const ShimInstance&) = delete;
@@ -49,6 +51,8 @@ class ShimInstance : public lifecycle::Instance, public std::enable_shared_from_
   lifecycle::Evidence CollectEvidence() const override;
   boost::asio::awaitable<lifecycle::Outcome<UniqueFd>> OpenExec(v1::ExecStart start,
                                                                 Deadline deadline) override;
+  boost::asio::awaitable<lifecycle::Outcome<v1::ServiceReply>> CallService(
+      v1::ServiceCall call, Deadline deadline) override;
 
  private:
   using Self = std::shared_ptr<ShimInstance>;
@@ -61,8 +65,15 @@ class ShimInstance : public lifecycle::Instance, public std::enable_shared_from_
   void TakeReady(const guest::ReadyReport& report);
   // The shim has closed or was never reached: its record says how it ended, or nothing does.
   void TakeEnd();
-  // One connection to the agent, from its first Ping until it breaks. Returns why it broke.
+  // One connection to the agent until it breaks. Returns why it broke.
   boost::asio::awaitable<Error> HoldAgent();
+  // An agent of generation 1: it answers pings.
+  boost::asio::awaitable<Error> KeepPinging(wire::Channel& channel);
+  // A later one: it tells its events too.
+  boost::asio::awaitable<Error> FollowGuest(wire::Channel& channel);
+  boost::asio::awaitable<Result<>> OpenFollow(wire::Channel& channel);
+  boost::asio::awaitable<Result<>> TakeGuestEvent(wire::Channel& channel,
+                                                  const v1::GuestEvent& event);
   boost::asio::awaitable<Result<>> PingAgent(wire::Channel& channel, bool first);
   void SetAgent(lifecycle::AgentState state, std::string why);
   void Changed();
@@ -80,6 +91,8 @@ class ShimInstance : public lifecycle::Instance, public std::enable_shared_from_
   UniqueFd vsock_pidfd_;
   std::unique_ptr<shim::Client> client_;
   std::unique_ptr<guest::ReadyListener> ready_;
+  const std::string guest_config_;
+  LogLimiter guest_events_;               // how many a guest may tell
   std::shared_ptr<wire::Channel> agent_;  // the standing connection, while there is one
   bool down_ = false;                     // being torn down: no coroutine starts anything new
   bool shim_reaped_ = false;

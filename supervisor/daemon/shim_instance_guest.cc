@@ -5,7 +5,10 @@
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
 
+#include <optional>
+
 #include "protocol/base/log.h"
+#include "protocol/wire/handshake.h"
 #include "protocol/wire/limits.h"
 #include "supervisor/daemon/shim_instance.h"
 #include "supervisor/guest/call.h"
@@ -134,19 +137,114 @@ awaitable<Error> ShimInstance::HoldAgent() {
   const auto channel = std::make_shared<wire::Channel>(std::move(*socket));
   if (down_) co_return Error{"ping", ECANCELED, {}, {}};
   agent_ = channel;
+  Error why = view_.ready->generation >= wire::kServiceGeneration ? co_await FollowGuest(*channel)
+                                                                  : co_await KeepPinging(*channel);
+  agent_.reset();
+  co_return why;
+}
+
+awaitable<Error> ShimInstance::KeepPinging(wire::Channel& channel) {
   for (bool first = true;; first = false) {
-    if (auto alive = co_await PingAgent(*channel, first); !alive) {
-      agent_.reset();
-      co_return alive.error();
-    }
+    if (auto alive = co_await PingAgent(channel, first); !alive) co_return alive.error();
     SetAgent(AgentState::kUp, {});
-    const auto frame = co_await channel->Read(Deadline::In(kPingInterval));
+    const auto frame = co_await channel.Read(Deadline::In(kPingInterval));
     if (!frame && frame.error().errnum == ETIMEDOUT) continue;
-    agent_.reset();
     if (!frame) co_return frame.error();
     if (!*frame) co_return Error{"agent", ECONNRESET, "the agent's connection has ended", {}};
     co_return Error{"agent", EPROTO, "the agent said something unasked", {}};
   }
+}
+
+awaitable<Result<>> ShimInstance::OpenFollow(wire::Channel& channel) {
+  const Deadline deadline = Deadline::In(wire::kCallTimeout);
+  v1::Envelope follow;
+  follow.mutable_follow();
+  if (!guest_config_.empty()) {
+    follow.mutable_follow()->mutable_configure()->set_toml(guest_config_);
+  }
+  if (auto opened = co_await guest::Open(channel, follow, deadline); !opened) co_return opened;
+  const auto answer = co_await guest::ReadFirstAnswer(channel, deadline);
+  if (!answer) co_return std::unexpected(answer.error());
+  if (!answer->message.has_following()) {
+    co_return Fail("follow", EPROTO, "the agent answered something else");
+  }
+  co_return Result<>{};
+}
+
+awaitable<Error> ShimInstance::FollowGuest(wire::Channel& channel) {
+  if (auto opened = co_await OpenFollow(channel); !opened) co_return opened.error();
+  SetAgent(AgentState::kUp, {});
+  v1::Envelope ping;
+  ping.mutable_ping()->set_payload("berthd");
+  std::optional<Deadline> pong_due;
+  for (;;) {
+    const auto frame = co_await channel.Read(pong_due.value_or(Deadline::In(kPingInterval)));
+    if (!frame && frame.error().errnum == ETIMEDOUT && !pong_due) {
+      pong_due = Deadline::In(wire::kCallTimeout);
+      if (auto sent = co_await channel.Write(ping, *pong_due); !sent) co_return sent.error();
+      continue;
+    }
+    if (!frame) co_return frame.error();
+    if (!*frame) co_return Error{"agent", ECONNRESET, "the agent's connection has ended", {}};
+    if ((*frame)->kind != wire::FrameKind::kMessage) {
+      co_return Error{"agent", EPROTO, "the agent sent data where it tells events", {}};
+    }
+    const auto message = wire::DecodeMessage((*frame)->payload);
+    if (!message) co_return message.error();
+    if (message->has_pong() && pong_due) {
+      pong_due.reset();
+    } else if (message->has_guest_event()) {
+      auto taken = co_await TakeGuestEvent(channel, message->guest_event());
+      if (!taken) co_return taken.error();
+    } else {
+      co_return Error{"agent", EPROTO, "the agent said something unasked", {}};
+    }
+  }
+}
+
+awaitable<Result<>> ShimInstance::TakeGuestEvent(wire::Channel& channel,
+                                                 const v1::GuestEvent& event) {
+  if (auto good = guest::CheckGuestEvent(event); !good) co_return good;
+  if (!guest_events_.Allow()) {
+    co_return Fail("guest-event", E2BIG, "the guest tells more events than it may");
+  }
+  if (event.has_going_down()) {
+    view_.guest_exit = lifecycle::FromClaim(event.going_down());
+    Changed();
+  } else if (event.has_configure_refused()) {
+    const auto& refused = event.configure_refused();
+    const std::string errnum = refused.errnum() != 0 ? ErrnoName(refused.errnum()) + ": " : "";
+    view_.configure_refused =
+        errnum + lifecycle::Printable(refused.mistakes(), wire::kMaxMistakesBytes);
+    ++view_.configure_refusals;
+    Changed();
+  }
+  // Acknowledged also where it is of a kind that we do not know: it has been heard.
+  v1::Envelope ack;
+  ack.mutable_guest_event_ack()->set_seq(event.seq());
+  co_return co_await channel.Write(ack, Deadline::In(wire::kCallTimeout));
+}
+
+awaitable<Outcome<v1::ServiceReply>> ShimInstance::CallService(v1::ServiceCall call,
+                                                               Deadline deadline) {
+  if (view_.ready && view_.ready->generation < wire::kServiceGeneration) {
+    co_return lifecycle::Refuse(
+        Kind::kFailed, "service", EPROTONOSUPPORT,
+        fmt::format("the guest's agent (build {}) speaks protocol generation {}, which has no "
+                    "service calls",
+                    view_.ready->build_id, view_.ready->generation),
+        "rebuild its image with this release");
+  }
+  auto reply = co_await guest::Service(executor_, paths_.VsockSocket(), std::move(call), deadline);
+  if (reply) co_return std::move(*reply);
+  // What the guest refused is one thing, that it cannot be reached another.
+  const Error& error = reply.error();
+  Fault fault{error.step.name() == "guest" ? Kind::kFailed : Kind::kAgentUnreachable,
+              std::string(error.step.name()), error.errnum, error.detail, error.hint};
+  if (view_.agent == AgentState::kLost) {
+    fault.detail += " (the agent is lost: " + view_.agent_why + ")";
+  }
+  co_return std::unexpected(std::move(fault));
 }
 
 awaitable<Result<>> ShimInstance::AskGuestToPowerOff(std::chrono::milliseconds grace,

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "supervisor/guest/call.h"
 
+#include <algorithm>
+
 #include "protocol/wire/handshake.h"
 #include "protocol/wire/limits.h"
 #include "supervisor/guest/dial.h"
@@ -90,6 +92,47 @@ asio::awaitable<Result<>> Shutdown(asio::any_io_executor executor, std::string v
     co_return Fail("shutdown", EPROTO, "the guest did not acknowledge the shutdown");
   }
   co_return Result<>{};
+}
+
+asio::awaitable<Result<v1::ServiceReply>> Service(asio::any_io_executor executor,
+                                                  std::string vsock_socket_path,
+                                                  v1::ServiceCall call, Deadline deadline) {
+  v1::Envelope request;
+  *request.mutable_service_call() = std::move(call);
+  auto answer = co_await Call(executor, std::move(vsock_socket_path), request, deadline);
+  if (!answer) co_return std::unexpected(answer.error());
+  if (!answer->message.has_service_reply()) {
+    co_return Fail("service", EPROTO, "the guest answered something else than our call");
+  }
+  if (auto good = CheckServiceReply(answer->message.service_reply()); !good) {
+    co_return std::unexpected(good.error());
+  }
+  co_return std::move(*answer->message.mutable_service_reply());
+}
+
+Result<> CheckServiceReply(const v1::ServiceReply& reply) {
+  if (reply.services_size() > wire::kMaxServices) {
+    return Fail("service", E2BIG, "more services than " + std::to_string(wire::kMaxServices));
+  }
+  const auto fits = [](const v1::ServiceReply::Service& row) {
+    return row.name().size() <= wire::kMaxServiceNameBytes &&
+           row.waits_for().size() <= wire::kMaxServiceNameBytes &&
+           row.detail().size() <= wire::kMaxServiceTextBytes;
+  };
+  if (reply.errnum() < 0 || reply.message().size() > wire::kMaxServiceTextBytes ||
+      !std::ranges::all_of(reply.services(), fits)) {
+    return Fail("service", EMSGSIZE, "the guest's answer does not keep its bounds");
+  }
+  return {};
+}
+
+Result<> CheckGuestEvent(const v1::GuestEvent& event) {
+  if (event.going_down().name().size() > wire::kMaxServiceNameBytes ||
+      event.configure_refused().mistakes().size() > wire::kMaxMistakesBytes ||
+      event.configure_refused().errnum() < 0) {
+    return Fail("guest-event", EMSGSIZE, "the guest's event does not keep its bounds");
+  }
+  return {};
 }
 
 }  // namespace berth::guest

@@ -51,6 +51,15 @@ boost::asio::awaitable<Result<>> Shutdown(boost::asio::any_io_executor executor,
                                           std::string vsock_socket_path, v1::Shutdown::Mode mode,
                                           uint64_t grace_ms, Deadline deadline);
 
+// Dials, hands `call` to the guest's PID 1 and returns what it says, within its bounds.
+boost::asio::awaitable<Result<v1::ServiceReply>> Service(boost::asio::any_io_executor executor,
+                                                         std::string vsock_socket_path,
+                                                         v1::ServiceCall call, Deadline deadline);
+
+// What is wrong with what a guest sent, if anything: the bounds of protocol/wire/limits.h.
+Result<> CheckServiceReply(const v1::ServiceReply& reply);
+Result<> CheckGuestEvent(const v1::GuestEvent& event);
+
 }  // namespace berth::guest
 
 #endif  // BERTH_SUPERVISOR_GUEST_CALL_H_

@@ -45,7 +45,7 @@ namespace {
 constexpr int kBacklog = 16;
 
 // Reads Hello and Ready, and answers them. The error says why this caller is not believed.
-asio::awaitable<Result<ReadyReport>> HearReady(wire::Channel& channel) {
+asio::awaitable<Result<ReadyReport>> HearReady(wire::Channel& channel, bool configure_follows) {
   const Deadline deadline = Deadline::In(wire::kHandshakeTimeout);
   auto first = co_await channel.ReadMessage(deadline);
   if (!first) co_return std::unexpected(first.error());
@@ -70,7 +70,8 @@ asio::awaitable<Result<ReadyReport>> HearReady(wire::Channel& channel) {
   if (!second->has_ready()) co_return Fail("ready", EPROTO, "the guest did not say Ready");
   if (auto good = CheckReady(second->ready()); !good) co_return std::unexpected(good.error());
   v1::Envelope ack;
-  ack.mutable_ready_ack();
+  auto* said = ack.mutable_ready_ack();
+  if (*generation >= wire::kServiceGeneration) said->set_configure_follows(configure_follows);
   if (auto sent = co_await channel.Write(ack, deadline); !sent) {
     co_return std::unexpected(sent.error());
   }
@@ -140,12 +141,14 @@ asio::awaitable<Result<ReadyReport>> ReadyListener::Wait(Deadline deadline) {
       if (!socket) continue;
       asio::co_spawn(
           executor,
-          [hearing, accepted = std::move(*socket)]() mutable -> asio::awaitable<void> {
+          [hearing, accepted = std::move(*socket),
+           follows = configure_follows_]() mutable -> asio::awaitable<void> {
             // The closure may go before the coroutine.
             const auto shared = hearing;  // NOLINT(performance-unnecessary-copy-initialization)
+            const bool configure_follows = follows;
             wire::Channel channel(std::move(accepted));
             shared->callers.push_back(&channel);
-            auto report = co_await HearReady(channel);
+            auto report = co_await HearReady(channel, configure_follows);
             std::erase(shared->callers, &channel);
             if (report || report.error().errnum == EPROTONOSUPPORT) {
               shared->Finish(std::move(report));

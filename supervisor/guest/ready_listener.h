@@ -47,6 +47,9 @@ class ReadyListener {
   // speaks no common generation; ECANCELED once closed.
   boost::asio::awaitable<Result<ReadyReport>> Wait(Deadline deadline);
 
+  // Says in each ReadyAck that a configuration follows (docs/protocol.md).
+  void set_configure_follows(bool follows) { configure_follows_ = follows; }
+
   // Ends a pending Wait.
   void Close();
 
@@ -63,6 +66,7 @@ class ReadyListener {
   boost::asio::posix::stream_descriptor listener_;
   std::string path_;
   uint64_t refused_ = 0;
+  bool configure_follows_ = false;
 };
 
 // What is wrong with a Ready, if anything: the bounds of protocol/wire/limits.h.

@@ -25,6 +25,14 @@ bool IsPrintable(std::string_view text) {
       text, [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; });
 }
 
+// TOML's own rule, and what keeps its JSON form within twice its size.
+bool IsTomlText(std::string_view text) {
+  return std::ranges::none_of(text, [](char c) {
+    return (static_cast<unsigned char>(c) < 0x20 && c != '\t' && c != '\n' && c != '\r') ||
+           c == 0x7f;
+  });
+}
+
 void CheckPath(std::string_view path, std::string field, SpecMistakes& mistakes) {
   if (path.empty()) return;
   if (!path.starts_with('/')) mistakes.push_back({field, "must be an absolute path"});
@@ -141,6 +149,10 @@ SpecMistakes Validate(const VmSpec& spec) {
       (spec.hypervisor.find('/') != std::string::npos && !spec.hypervisor.starts_with('/'))) {
     mistakes.push_back({"hypervisor", "must be an absolute path or the name of a program"});
   }
+  if (spec.guest_config.size() > kMaxGuestConfigBytes || !IsTomlText(spec.guest_config)) {
+    mistakes.push_back({"guest_config", "must be at most " + std::to_string(kMaxGuestConfigBytes) +
+                                            " bytes of TOML, without control characters"});
+  }
   for (const TimeoutRow& row : kTimeouts) {
     const auto value = spec.timeouts.*row.field;
     if (value.count() < 1 || value > kMaxPhaseTimeout) {
@@ -163,6 +175,7 @@ std::expected<VmSpec, SpecMistakes> VmSpecFromJson(const json& object) {
   reader.Text("initrd", kMaxSpecPathBytes, spec.initrd);
   reader.Text("cmdline", kMaxCmdlineBytes, spec.cmdline);
   reader.Text("hypervisor", kMaxSpecPathBytes, spec.hypervisor);
+  reader.Text("guest_config", kMaxGuestConfigBytes, spec.guest_config);
   if (const json* disks = reader.Array("disks", kMaxDisks)) {
     ReadDisks(*disks, mistakes, spec.disks);
   }
@@ -200,11 +213,10 @@ json ToJson(const VmSpec& spec) {
   json object = {
       {"name", spec.name}, {"vcpus", spec.vcpus},           {"memory_mib", spec.memory_mib},
       {"cid", spec.cid},   {"machine", Name(spec.machine)}, {"accel", Name(spec.accel)}};
-  const std::pair<const char*, const std::string*> texts[] = {{"image", &spec.image},
-                                                              {"kernel", &spec.kernel},
-                                                              {"initrd", &spec.initrd},
-                                                              {"cmdline", &spec.cmdline},
-                                                              {"hypervisor", &spec.hypervisor}};
+  const std::pair<const char*, const std::string*> texts[] = {
+      {"image", &spec.image},           {"kernel", &spec.kernel},
+      {"initrd", &spec.initrd},         {"cmdline", &spec.cmdline},
+      {"hypervisor", &spec.hypervisor}, {"guest_config", &spec.guest_config}};
   for (const auto& [name, text] : texts) {
     if (!text->empty()) object[name] = *text;
   }

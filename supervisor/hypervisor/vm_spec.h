@@ -18,6 +18,7 @@
 #include <vector>
 
 #include "protocol/base/result.h"
+#include "protocol/base/service_control.h"
 #include "supervisor/hypervisor/bounded_json.h"
 
 namespace berth {
@@ -31,6 +32,7 @@ inline constexpr uint32_t kMaxVcpus = 64;
 inline constexpr uint32_t kMinMemoryMib = 32;
 inline constexpr uint32_t kMaxMemoryMib = 1024 * 1024;
 inline constexpr uint32_t kMinCid = 3;  // 0–2 name the hypervisor, loopback and host
+inline constexpr size_t kMaxGuestConfigBytes = kMaxConfigureBytes;
 inline constexpr size_t kMaxSpecJsonBytes = 256 * 1024;
 inline constexpr std::chrono::milliseconds kMaxPhaseTimeout = std::chrono::hours(1);
 
@@ -79,6 +81,9 @@ struct VmSpec {
   std::string
       hypervisor;  // program: absolute path, or a name looked up in PATH; empty: the default
   VmTimeouts timeouts;
+  // What the host adds to the guest's configuration, TOML, handed to its PID 1 at each boot.
+  // Nothing secret: the API shows it, and spec.json holds it.
+  std::string guest_config = {};
 
   friend bool operator==(const VmSpec&, const VmSpec&) = default;
 };

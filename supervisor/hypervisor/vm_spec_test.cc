@@ -90,5 +90,19 @@ TEST(VmSpec, ErrorCarriesAllMistakes) {
   EXPECT_EQ(error.step, Step("validate-spec"));
 }
 
+TEST(VmSpecTest, AGuestConfigSurvivesItsJsonAndKeepsItsBounds) {
+  const std::string most(kMaxGuestConfigBytes, '"');
+  const auto with = [](const std::string& text) {
+    return ParseVmSpec(
+        nlohmann::json({{"name", "a"}, {"kernel", "/k"}, {"guest_config", text}}).dump());
+  };
+  const auto spec = with(most);
+  ASSERT_TRUE(spec);
+  EXPECT_EQ(ParseVmSpec(ToJson(*spec).dump(2))->guest_config, most);
+  EXPECT_FALSE(with(most + "#"));
+  EXPECT_FALSE(with("a = 1\x01"));
+  EXPECT_TRUE(with("a = 1\r\n\tb = 2"));
+}
+
 }  // namespace
 }  // namespace berth

@@ -34,6 +34,7 @@ struct Stopping {
 struct Stopped {
   std::string how;
   std::optional<shim::ExitRecord> exit;
+  std::optional<GuestExit> guest_exit = {};  // where the guest told
 };
 struct StartFailed {
   Fault why;
@@ -42,6 +43,7 @@ struct Failed {
   Fault why;
   std::optional<shim::ExitRecord> exit;
   InstancePtr leftover;  // what could not be taken down, where that is why it failed
+  std::optional<GuestExit> guest_exit = {};
 };
 
 using Body = std::variant<Pending, Provisioning, Configured, Starting, Running, Stopping, Stopped,

@@ -121,19 +121,23 @@ awaitable<Outcome<>> RunStart(Host& host, VmPtr vm, std::string why) {
 awaitable<void> AfterEnd(VmPtr vm, InstancePtr instance) {
   const Ending ending = ExplainEnd(instance->view(), instance->CollectEvidence());
   const auto exit = instance->view().exit;
+  const auto guest_exit = instance->view().guest_exit;
   if (ending.clean) {
     co_await Settle(vm, Event::kPoweredOff, Stopping{instance}, ending.how.detail);
   }
   // The hypervisor is gone; its device, its shim and its sockets follow.
   const auto down = co_await instance->TearDown(Deadline::In(kTeardownTimeout));
   if (!ending.clean) {
-    co_await Settle(vm, Event::kCrashed, Failed{ending.how, exit, down ? nullptr : instance},
+    co_await Settle(vm, Event::kCrashed,
+                    Failed{ending.how, exit, down ? nullptr : instance, guest_exit},
                     ending.how.Message());
   } else if (!down) {
     const Fault left = ToFault(Kind::kFailed, down.error());
-    co_await Settle(vm, Event::kTeardownFailed, Failed{left, exit, instance}, left.Message());
+    co_await Settle(vm, Event::kTeardownFailed, Failed{left, exit, instance, guest_exit},
+                    left.Message());
   } else {
-    co_await Settle(vm, Event::kEnded, Stopped{ending.how.detail, exit}, ending.how.detail);
+    co_await Settle(vm, Event::kEnded, Stopped{ending.how.detail, exit, guest_exit},
+                    ending.how.detail);
   }
 }
 
@@ -144,9 +148,17 @@ class Changes {
       : agent_(view.agent),
         id_(view.ready ? view.ready->instance_id : ""),
         restarts_(view.vsock_restarts),
+        refusals_(view.configure_refusals),
         vsock_lost_(!view.vsock_lost.empty()) {}
 
+  // The guest may have been faster than the look that this is the first of.
+  void ForgetRefusals() { refusals_ = 0; }
+
   void NoteSince(Vm& vm, const Instance::View& view) {
+    if (view.configure_refusals != refusals_) {
+      vm.Note(EntryKind::kGuest,
+              "warning: PID 1 did not take the guest configuration: " + view.configure_refused);
+    }
     if (view.vsock_restarts != restarts_) {
       vm.Note(EntryKind::kStep, "the vsock device died and was started again", view.vsock_restarts);
     }
@@ -168,12 +180,14 @@ class Changes {
   AgentState agent_;
   std::string id_;
   uint32_t restarts_;
+  uint32_t refusals_;
   bool vsock_lost_;
 };
 
 awaitable<void> Watch(VmPtr vm) {
   const InstancePtr instance = vm->instance();
   Changes changes(instance->view());
+  changes.ForgetRefusals();
   for (;;) {
     if (instance->view().Ended()) co_return co_await AfterEnd(vm, instance);
     if (vm->stop_request) {

@@ -142,7 +142,11 @@ Ending ExplainEnd(const Instance::View& view, const Evidence& evidence) {
   const auto crashed = [&](std::string step, std::string detail) {
     return Ending{false, Fault{Kind::kFailed, std::move(step), 0, std::move(detail), {}}};
   };
-  const auto clean = [](std::string detail) {
+  const auto clean = [&](std::string detail) {
+    // That the host asked is the host's to say.
+    if (view.guest_exit && view.guest_exit->cause != GuestExit::Cause::kHost) {
+      detail += ": " + Explain(*view.guest_exit);
+    }
     return Ending{true, Fault{Kind::kFailed, {}, 0, std::move(detail), {}}};
   };
   switch (exit.reason) {
@@ -156,9 +160,9 @@ Ending ExplainEnd(const Instance::View& view, const Evidence& evidence) {
       if (!cause.empty()) return crashed("guest", cause);
       return clean("the guest switched itself off");
     case kHostQmpQuit:
-      return clean("the hypervisor was told to quit");
+      return Ending{true, Fault{Kind::kFailed, {}, 0, "the hypervisor was told to quit", {}}};
     case kKilled:
-      if (exit.kill_requested) return clean("killed");
+      if (exit.kill_requested) return Ending{true, Fault{Kind::kFailed, {}, 0, "killed", {}}};
       return crashed("hypervisor", HowItExited(exit) + ", which nobody here sent");
     case kLaunchFailed:
       if (exit.failure) return {false, FromShim(Kind::kStartFailed, *exit.failure)};

@@ -130,5 +130,16 @@ TEST(Ending, WithoutAnyRecordIsAFailure) {
   EXPECT_EQ(ending.how.detail, "the shim was killed");
 }
 
+TEST(Ending, SaysWhyTheGuestTookItselfDown) {
+  auto view = Exited(shim::ExitReason::kGuestShutdown);
+  view.guest_exit =
+      GuestExit{.cause = GuestExit::Cause::kSignal, .name = "SIGTERM", .code = {}, .signal = {}};
+  EXPECT_EQ(ExplainEnd(view, {}).how.detail,
+            "the guest switched itself off: it was asked to by SIGTERM inside");
+  view.exit->reason = shim::ExitReason::kHostQmpQuit;
+  EXPECT_EQ(ExplainEnd(view, {}).how.detail, "the hypervisor was told to quit")
+      << "what we did is no matter of the guest's";
+}
+
 }  // namespace
 }  // namespace berth::lifecycle

@@ -47,6 +47,12 @@ awaitable<Outcome<UniqueFd>> FakeInstance::OpenExec(v1::ExecStart start, Deadlin
   co_return UniqueFd(pair[0]);
 }
 
+awaitable<Outcome<v1::ServiceReply>> FakeInstance::CallService(v1::ServiceCall call,
+                                                               Deadline /*deadline*/) {
+  service_calls.push_back(std::move(call));
+  co_return service_outcome;
+}
+
 void FakeInstance::Change(const std::function<void(struct View&)>& how) {
   how(view_);
   changed_();

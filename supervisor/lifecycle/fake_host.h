@@ -30,6 +30,9 @@ class FakeInstance : public Instance {
   boost::asio::awaitable<Outcome<UniqueFd>> OpenExec(v1::ExecStart start,
                                                      Deadline deadline) override;
 
+  boost::asio::awaitable<Outcome<v1::ServiceReply>> CallService(v1::ServiceCall call,
+                                                                Deadline deadline) override;
+
   // What happens to it.
   void Launch();
   void SayReady(std::string instance_id = "a1");
@@ -42,12 +45,14 @@ class FakeInstance : public Instance {
   std::optional<Error> teardown_error;
   std::optional<Error> guest_error;
   Outcome<> exec_outcome;
+  Outcome<v1::ServiceReply> service_outcome;
   Evidence evidence;
 
   // What was asked of it.
   std::vector<std::string> asked;
   std::chrono::milliseconds guest_grace{0};
   std::vector<v1::ExecStart> execs;
+  std::vector<v1::ServiceCall> service_calls;
   UniqueFd exec_peer;  // the guest's end of the latest session
   bool torn_down = false;
 

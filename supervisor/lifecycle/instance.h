@@ -20,6 +20,7 @@
 #include "protocol/base/unique_fd.h"
 #include "protocol/proto/berth.pb.h"
 #include "supervisor/lifecycle/fault.h"
+#include "supervisor/lifecycle/guest_exit.h"
 #include "supervisor/shim/exit_record.h"
 
 namespace berth::lifecycle {
@@ -70,6 +71,10 @@ class Instance {
     std::string agent_why;  // why it is lost
     uint32_t vsock_restarts = 0;
     bool paused = false;
+    std::optional<GuestExit> guest_exit;  // its PID 1 says that the machine goes down, and why
+    // The configuration that we gave it was not taken: its words, printable, and how often.
+    std::string configure_refused;
+    uint32_t configure_refusals = 0;
     std::string vsock_lost;  // why there is no vsock device any more; empty: there is
     bool Ended() const { return exit.has_value() || lost.has_value(); }
   };
@@ -93,6 +98,11 @@ class Instance {
   virtual boost::asio::awaitable<Result<>> TearDown(Deadline deadline) = 0;
 
   virtual Evidence CollectEvidence() const = 0;
+
+  // What the guest's PID 1 says to an order about its services. The reply is within its bounds, and
+  // otherwise the guest's word.
+  virtual boost::asio::awaitable<Outcome<v1::ServiceReply>> CallService(v1::ServiceCall call,
+                                                                        Deadline deadline) = 0;
 
   // A connection to the guest's agent on which our Hello and `start` have been sent.
   virtual boost::asio::awaitable<Outcome<UniqueFd>> OpenExec(v1::ExecStart start,

@@ -75,15 +75,18 @@ awaitable<void> RunStop(VmPtr vm) {
   const Ending ending = ExplainEnd(instance->view(), instance->CollectEvidence());
   const auto down = co_await instance->TearDown(Deadline::In(kTeardownTimeout));
   const auto exit = instance->view().exit;
+  const auto guest_exit = instance->view().guest_exit;
   if (!down) {
     const Fault left = ToFault(Kind::kFailed, down.error());
-    co_await Settle(vm, Event::kTeardownFailed, Failed{left, exit, instance}, left.Message());
+    co_await Settle(vm, Event::kTeardownFailed, Failed{left, exit, instance, guest_exit},
+                    left.Message());
   } else if (killed || ending.clean) {
     // Both: that a guest switched itself off is another matter where nobody had asked it to.
     const std::string how = vm->stop_request->why + ": " + (killed ? "killed" : ending.how.detail);
-    co_await Settle(vm, Event::kEnded, Stopped{how, exit}, how);
+    co_await Settle(vm, Event::kEnded, Stopped{how, exit, guest_exit}, how);
   } else {
-    co_await Settle(vm, Event::kCrashed, Failed{ending.how, exit, nullptr}, ending.how.Message());
+    co_await Settle(vm, Event::kCrashed, Failed{ending.how, exit, nullptr, guest_exit},
+                    ending.how.Message());
   }
 }
 

@@ -33,9 +33,11 @@ struct Transition {
 enum class EntryKind : uint8_t {
   kCreated,
   kTransition,
-  kStep,   // something was tried on the way: "asked the guest to power off"
-  kAgent,  // the agent was lost, or found again
-  kExec,   // somebody was handed a session
+  kStep,     // something was tried on the way: "asked the guest to power off"
+  kAgent,    // the agent was lost, or found again
+  kExec,     // somebody was handed a session
+  kService,  // somebody gave a service of the guest an order
+  kGuest,    // the guest says something of itself
   kRemoved,
 };
 std::string_view Name(EntryKind kind);

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 #include <poll.h>
 #include <stdlib.h>
+#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -54,18 +55,28 @@ AgentRig::AgentRig() {
   int pair[2];
   EXPECT_EQ(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair), 0);
   control_.Reset(pair[0]);
+  terminate_.Reset(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
   agent_ = std::make_unique<agent::Agent>(
       context_, agent::AgentOptions{.listener = std::move(listener),
                                     .control = UniqueFd(pair[1]),
                                     .host = guest::UnixEndpoint(ready_path()).value(),
-                                    .hello = agent::MakeAgentHello()});
+                                    .hello = agent::MakeAgentHello(),
+                                    .terminate = UniqueFd(dup(terminate_.get())),
+                                    .service_socket = service_path()});
   agent_->Start();
   thread_ = std::thread([this] { context_.run(); });
 }
 
 AgentRig::~AgentRig() {
   context_.stop();
+  if (thread_.joinable()) thread_.join();
+}
+
+void AgentRig::Terminate() const { EXPECT_EQ(eventfd_write(terminate_.get(), 1), 0); }
+
+void AgentRig::Join() {
   thread_.join();
+  EXPECT_TRUE(agent_->terminated());
 }
 
 int AgentRig::Connections() {

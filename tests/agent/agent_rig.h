@@ -65,12 +65,19 @@ class AgentRig {
   std::string ready_path() const { return dir_ / "vsock.sock_1022"; }
   std::string vsock_path() const { return dir_ / "vsock.sock"; }
   std::string agent_path() const { return dir_ / "agent.sock"; }
+  // Where the agent looks for PID 1's service socket.
+  std::string service_path() const { return dir_ / "init.sock"; }
   // In the agent's thread.
   int Connections();
+  // What PID 1 does when nothing but the agent is left.
+  void Terminate() const;
+  // Waits for the agent to end by it.
+  void Join();
 
  private:
   TempDir dir_;
   UniqueFd control_;
+  UniqueFd terminate_;  // eventfd
   boost::asio::io_context context_;
   std::unique_ptr<agent::Agent> agent_;
   std::thread thread_;

@@ -200,7 +200,7 @@ TEST(ReadyTest, TellsTheTimelineOnce) {
   EXPECT_EQ(report->ready.phases(0).name(), "mounts");
   EXPECT_EQ(report->ready.phases(0).monotonic_us(), 123'456u);
   EXPECT_EQ(report->ready.agent_starts(), 3u);
-  EXPECT_EQ(report->generation, 1u);
+  EXPECT_EQ(report->generation, wire::kGeneration);
   EXPECT_FALSE(report->ready.kernel_release().empty());
   const auto again = Await(context, listener->Wait(Deadline::In(300ms)));
   ASSERT_FALSE(again) << "Ready is said once";

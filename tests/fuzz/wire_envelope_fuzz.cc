@@ -6,11 +6,14 @@
 #include <cstdlib>
 
 #include "agent/exec_request.h"
+#include "agent/service_link.h"
 #include "protocol/wire/channel.h"
 #include "protocol/wire/handshake.h"
 #include "protocol/wire/limits.h"
+#include "supervisor/daemon/render_service.h"
 #include "supervisor/guest/call.h"
 #include "supervisor/guest/ready_listener.h"
+#include "supervisor/lifecycle/guest_exit.h"
 
 namespace {
 
@@ -47,6 +50,28 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   }
   if (message->has_ready() && berth::guest::CheckReady(message->ready())) {
     Require(message->ready().phases_size() <= berth::wire::kMaxBootPhases);
+  }
+  if (message->has_service_call()) {
+    const auto request = berth::agent::ToRequest(message->service_call());
+    if (request)
+      Require(request->name[berth::kServiceNameBytes - 1] == 0 && request->timeout_ms > 0);
+  }
+  if (message->has_service_reply() && berth::guest::CheckServiceReply(message->service_reply())) {
+    Require(message->service_reply().services_size() <= berth::wire::kMaxServices);
+    const auto shown = berth::daemon::ServicesJson(message->service_reply());
+    for (const auto& row : shown["services"]) {
+      for (const char* text : {"name", "waits_for", "detail"}) {
+        Require(Printable(row[text].get<std::string>()));
+      }
+    }
+    Require(!shown.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace).empty());
+  }
+  if (message->has_guest_event() && berth::guest::CheckGuestEvent(message->guest_event())) {
+    const auto told = berth::lifecycle::FromClaim(message->guest_event().going_down());
+    if (told) {
+      Require(Printable(berth::lifecycle::Explain(*told)));
+      Require(!(told->code && told->signal));
+    }
   }
   if (message->has_exec_start() && berth::agent::CheckExecStart(message->exec_start())) {
     const auto& request = message->exec_start();

@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Followers: the connections on which the host follows this guest, and the events that none of them
+// has acknowledged yet. An event goes to all that follow and to each that comes later, until one
+// says that it was heard. Runs on the agent's thread.
+//
+// All that is written here is small. A host that does not take it at once does not read: its
+// connection is closed, and it hears the event on its next one. So nothing is queued for a slow
+// reader, and no frame stands in the middle of another.
+#ifndef BERTH_AGENT_FOLLOWERS_H_
+#define BERTH_AGENT_FOLLOWERS_H_
+
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <list>
+#include <string>
+
+#include "protocol/base/clock.h"
+#include "protocol/base/result.h"
+#include "protocol/proto/berth.pb.h"
+#include "protocol/wire/channel.h"
+
+namespace berth::agent {
+
+class Followers {
+ public:
+  explicit Followers(const boost::asio::any_io_executor& executor) : heard_(executor) {}
+
+  // Follows until the connection ends. `greeting` goes out in front of Following.
+  boost::asio::awaitable<Result<>> Serve(wire::Channel& channel, std::string greeting);
+
+  // Numbers and sends it. One that is of the same kind and unheard still is forgotten.
+  void Publish(v1::GuestEvent event);
+
+  // Until every event was heard, nobody follows any more, or the deadline.
+  boost::asio::awaitable<void> AwaitHeard(Deadline deadline);
+
+ private:
+  // True where all of it went out; else the channel is closed.
+  static bool SendNow(wire::Channel& channel, const std::string& bytes);
+  boost::asio::awaitable<Result<>> Listen(wire::Channel& channel);
+
+  boost::asio::steady_timer heard_;     // cancelled when there is one event or follower less
+  std::list<wire::Channel*> channels_;  // oldest first
+  std::list<v1::GuestEvent> unheard_;   // at most one of a kind
+  uint64_t last_seq_ = 0;
+};
+
+}  // namespace berth::agent
+
+#endif  // BERTH_AGENT_FOLLOWERS_H_

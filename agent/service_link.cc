@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/service_link.h"
+
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <sys/un.h>
+
+#include <algorithm>
+#include <boost/asio/redirect_error.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <cstring>
+
+#include "protocol/wire/channel.h"
+#include "protocol/wire/expiry.h"
+#include "protocol/wire/limits.h"
+
+namespace berth::agent {
+
+namespace asio = boost::asio;
+
+namespace {
+
+template <size_t size>
+std::string Text(const char (&field)[size]) {
+  return Utf8(std::string_view(field, strnlen(field, size)));
+}
+
+// 0 stays "never".
+uint64_t MicrosecondsOf(int64_t ns) { return ns > 0 ? static_cast<uint64_t>(ns) / 1000 : 0; }
+
+v1::ServiceReply::Service ToMessage(const ServiceRow& row) {
+  v1::ServiceReply::Service service;
+  service.set_name(Text(row.name));
+  service.set_state(static_cast<v1::ServiceReply::Service::State>(row.state));
+  service.set_health(static_cast<v1::ServiceReply::Service::Health>(row.health));
+  service.set_pid(static_cast<uint32_t>(std::max(row.pid, 0)));
+  service.set_restarts(row.restarts);
+  if (row.exit_signal > 0) {
+    service.set_signal(static_cast<uint32_t>(row.exit_signal));
+  } else if (row.exit_code >= 0) {
+    service.set_code(static_cast<uint32_t>(row.exit_code));
+  }
+  service.set_main(row.main != 0);
+  service.set_oneshot(row.oneshot != 0);
+  service.set_wanted_us(MicrosecondsOf(row.wanted_ns));
+  service.set_start_us(MicrosecondsOf(row.start_ns));
+  service.set_ready_us(MicrosecondsOf(row.ready_ns));
+  service.set_restart_us(MicrosecondsOf(row.restart_ns));
+  service.set_first_ready_us(MicrosecondsOf(row.first_ready_ns));
+  service.set_waits_for(Text(row.waits_for));
+  service.set_detail(Text(row.detail));
+  return service;
+}
+
+}  // namespace
+
+Result<> ServiceLink::Ask(const std::string& path, ServiceRequest request, std::string_view text) {
+  if (text.size() > kMaxConfigureBytes) return Fail("service", EMSGSIZE, "the text is too long");
+  request.text_bytes = static_cast<uint32_t>(text.size());
+  sockaddr_un address = {};
+  address.sun_family = AF_UNIX;
+  if (path.size() >= sizeof(address.sun_path)) return Fail("service", ENAMETOOLONG, path);
+  std::memcpy(address.sun_path, path.data(), path.size());
+  UniqueFd fd(socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  if (!fd) return ErrnoError("service", "socket");
+  if (connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)) != 0) {
+    if (errno == ENOENT || errno == ECONNREFUSED) {
+      return ErrnoError("service", path, "berth-init is not PID 1 of this guest");
+    }
+    return ErrnoError("service", path);
+  }
+  iovec parts[] = {{&request, sizeof(request)}, {const_cast<char*>(text.data()), text.size()}};
+  msghdr packet = {};
+  packet.msg_iov = parts;
+  packet.msg_iovlen = text.empty() ? 1 : 2;
+  if (sendmsg(fd.get(), &packet, MSG_NOSIGNAL | MSG_DONTWAIT) < 0) {
+    return ErrnoError("service", "the request to PID 1");
+  }
+  boost::system::error_code code;
+  socket_.assign(fd.get(), code);
+  if (code) return std::unexpected(wire::FromAsio("service", code));
+  // The descriptor is the socket's from here on.
+  [[maybe_unused]] const int owned = fd.Release();
+  return {};
+}
+
+asio::awaitable<Result<ServiceOutcome>> ServiceLink::ReadAnswer(Deadline deadline) {
+  ServiceOutcome outcome;
+  wire::Expiry expiry(socket_.get_executor());
+  static_assert(sizeof(ServiceRow) != sizeof(ServiceAnswer), "a packet's size is its kind");
+  union {
+    ServiceRow row;
+    ServiceAnswer answer;
+  } packet = {};
+  for (;;) {
+    if (!socket_.is_open()) co_return Fail("service", ECANCELED, "nobody waits for PID 1");
+    const ssize_t n =
+        recv(socket_.native_handle(), &packet, sizeof(packet), MSG_DONTWAIT | MSG_TRUNC);
+    if (n == static_cast<ssize_t>(sizeof(ServiceAnswer))) {
+      outcome.answer = packet.answer;
+      co_return outcome;
+    }
+    if (n == static_cast<ssize_t>(sizeof(ServiceRow))) {
+      if (outcome.rows.size() < static_cast<size_t>(wire::kMaxServices)) {
+        outcome.rows.push_back(packet.row);
+      }
+      continue;
+    }
+    if (n == 0) co_return Fail("service", ECONNRESET, "PID 1 closed without an answer");
+    if (n > 0 || errno == EINTR) continue;  // of another size: not ours
+    if (errno != EAGAIN) co_return ErrnoError("service", "the answer of PID 1");
+    expiry.Arm(deadline, socket_);
+    boost::system::error_code code;
+    co_await socket_.async_wait(asio::posix::stream_descriptor::wait_read,
+                                asio::redirect_error(asio::use_awaitable, code));
+    if (expiry.Disarm()) co_return Fail("service", ETIMEDOUT, "PID 1 did not answer in time");
+    if (code) co_return std::unexpected(wire::FromAsio("service", code));
+  }
+}
+
+void ServiceLink::Cancel() {
+  boost::system::error_code ignored;
+  socket_.close(ignored);
+}
+
+Result<ServiceRequest> ToRequest(const v1::ServiceCall& call) {
+  constexpr uint64_t kMaxMs =
+      std::chrono::duration_cast<std::chrono::milliseconds>(wire::kMaxServiceTimeout).count();
+  // The two enums have the same numbers, but for those that the host has no business with.
+  static_assert(static_cast<int>(ServiceVerb::kList) == v1::ServiceCall::LIST &&
+                static_cast<int>(ServiceVerb::kReload) == v1::ServiceCall::RELOAD);
+  if (!v1::ServiceCall::Verb_IsValid(call.verb()) || call.verb() == v1::ServiceCall::VERB_NONE) {
+    return Fail("service", EINVAL, "an unknown verb");
+  }
+  const bool names_one = call.verb() != v1::ServiceCall::LIST;
+  if (call.name().empty() == names_one || call.name().size() > wire::kMaxServiceNameBytes ||
+      call.name().find('\0') != std::string::npos || call.timeout_ms() > kMaxMs) {
+    return Fail("service", EINVAL, "an impossible name or timeout");
+  }
+  ServiceRequest request{.verb = static_cast<ServiceVerb>(call.verb()),
+                         .timeout_ms = static_cast<int64_t>(call.timeout_ms())};
+  if (request.timeout_ms == 0) {
+    request.timeout_ms =
+        std::chrono::duration_cast<std::chrono::milliseconds>(wire::kDefaultServiceTimeout).count();
+  }
+  std::memcpy(request.name, call.name().data(), call.name().size());
+  return request;
+}
+
+v1::ServiceReply ToReply(const ServiceOutcome& outcome) {
+  v1::ServiceReply reply;
+  reply.set_errnum(outcome.answer.errnum);
+  reply.set_message(Text(outcome.answer.message));
+  reply.set_monotonic_us(MicrosecondsOf(MonotonicNs()));
+  for (const ServiceRow& row : outcome.rows) *reply.add_services() = ToMessage(row);
+  return reply;
+}
+
+std::string Utf8(std::string_view text) {
+  std::string clean;
+  clean.reserve(text.size());
+  for (size_t i = 0; i < text.size();) {
+    const auto lead = static_cast<uint8_t>(text[i]);
+    const size_t length = lead < 0x80             ? 1
+                          : lead >> 5 == 0b110    ? 2
+                          : lead >> 4 == 0b1110   ? 3
+                          : lead >> 3 == 0b1'1110 ? 4
+                                                  : 0;
+    uint32_t point = length <= 1 ? lead : lead & (0xffU >> (length + 1));
+    bool good = length > 0 && i + length <= text.size();
+    for (size_t k = 1; good && k < length; ++k) {
+      const auto next = static_cast<uint8_t>(text[i + k]);
+      good = (next & 0xc0) == 0x80;
+      point = point << 6 | (next & 0x3fU);
+    }
+    // Overlong forms, surrogates and what lies beyond Unicode are none either.
+    constexpr uint32_t kLeast[] = {0, 0, 0x80, 0x800, 0x10000};
+    good =
+        good && point >= kLeast[length] && point <= 0x10ffff && (point < 0xd800 || point > 0xdfff);
+    if (good) {
+      clean += text.substr(i, length);
+      i += length;
+    } else {
+      clean += '?';
+      ++i;
+    }
+  }
+  return clean;
+}
+
+}  // namespace berth::agent
