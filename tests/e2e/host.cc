@@ -33,8 +33,12 @@ std::string EnvOr(const char* name, const char* otherwise) {
 std::string BinDir() { return EnvOr("BERTH_BIN_DIR", BERTH_BUILT_BIN_DIR); }
 
 std::string Image(const std::string& name) {
+  if (name.starts_with('/')) return name;
   return EnvOr("BERTH_IMAGES_DIR", BERTH_BUILT_IMAGES_DIR) + "/" + name;
 }
+
+std::string GuestBinDir() { return BERTH_BUILT_GUEST_BIN_DIR; }
+std::string SourceDir() { return BERTH_SOURCE_DIR; }
 
 Host::Host(std::string state_dir, std::vector<std::string> berthd_args) {
   std::string pattern = "/tmp/be2e-XXXXXX";

@@ -14,8 +14,11 @@
 namespace berth::e2e {
 
 // What the build made, or where BERTH_BIN_DIR and BERTH_IMAGES_DIR say.
-std::string BinDir();                        // berth, berthd, berth-shim, berth-vsock
-std::string Image(const std::string& name);  // "demo" and the variants of tests/e2e/images
+std::string BinDir();  // berth, berthd, berth-shim, berth-vsock
+// "demo" and the variants of tests/e2e/images, as a path; what is one already stays as it is.
+std::string Image(const std::string& name);
+std::string GuestBinDir();  // berth-init and the rest of the guest's
+std::string SourceDir();    // this repository
 
 class Host {
  public:
