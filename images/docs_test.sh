@@ -1,10 +1,11 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# Runs every example of docs/images.md and docs/man/berth-image.1.scd as it stands there, in a folder with what they name.
-# usage: images/docs_test.sh BERTH
+# Runs every example of docs/images.md, berth-image(1) and berth-init(8) as it stands there, in a folder with what they name, and
+# makes every man page. usage: images/docs_test.sh BERTH BERTH_INIT
 set -euo pipefail
 berth=$(realpath -- "$1")
+berth_init=$(realpath -- "$2")
 repo=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd)
 work=$(mktemp -d)
 trap 'rm -rf -- "$work"' EXIT
@@ -12,6 +13,8 @@ cd -- "$work"
 
 mkdir bin guest root
 ln -s "$berth" bin/berth
+ln -s "$berth_init" bin/berth-init
+printf 'hostname = "web"\n' >init.toml
 printf '#!/bin/sh\n[ "$1" = --check ]\n' >guest/berth-init
 printf 'agent' >guest/berth-agent
 chmod 755 guest/*
@@ -46,8 +49,11 @@ run_examples() { # PAGE START
 }
 run_examples "$repo/docs/images.md" '```sh'
 run_examples "$repo/docs/man/berth-image.1.scd" '```'
-((ran >= 14)) || { echo "docs_test: only $ran commands were found"; exit 1; }
-scdoc <"$repo/docs/man/berth-image.1.scd" >berth-image.1
+run_examples "$repo/docs/man/berth-init.8.scd" '```'
+((ran >= 15)) || { echo "docs_test: only $ran commands were found"; exit 1; }
+for page in "$repo"/docs/man/*.scd; do
+  scdoc <"$page" >page
+done
 # Each option that the program has is on the page.
 while read -r option; do
   case $option in --help | --socket) continue ;; esac

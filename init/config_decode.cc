@@ -33,7 +33,7 @@ void AddDhcpClients(Config& config) {
   for (const InterfaceConfig& interface : config.network.interfaces) {
     const std::string name = "dhcp-" + interface.name;
     if (interface.dhcp.empty() ||
-        std::ranges::contains(config.services, name, &ServiceConfig::name)) {
+        std::ranges::count(config.services, name, &ServiceConfig::name) != 0) {
       continue;
     }
     ServiceConfig service;

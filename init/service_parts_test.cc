@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -30,6 +31,28 @@ TEST(ParseEnvFile, TakesAssignmentsCommentsAndQuotes) {
   ASSERT_TRUE(parsed) << parsed.error().Message();
   EXPECT_THAT(*parsed, ElementsAre(Pair("A", "1"), Pair("B", "two words"), Pair("C", "quo ted"),
                                    Pair("D", ""), Pair("E", "a=b")));
+}
+
+// A FIFO, be it for the environment or for the output, would hold PID 1 until its other end comes.
+TEST(SpawnService, WaitsForNobodyAtAFifo) {
+  const std::string fifo = testing::TempDir() + "/service-fifo";
+  unlink(fifo.c_str());
+  ASSERT_EQ(mkfifo(fifo.c_str(), 0600), 0);
+  const Config config;
+  ServiceConfig service;
+  service.exec = "/bin/true";
+  service.output = fifo;
+  const ServiceSpawn spawn{
+      .config = &config, .service = &service, .probe = {}, .sockets = {}, .notify_path = {}};
+  const auto to_nobody = SpawnService(spawn);
+  ASSERT_FALSE(to_nobody);
+  EXPECT_EQ(to_nobody.error().errnum, ENXIO);
+  service.output = "null";
+  service.env_file = fifo;
+  const auto from_nobody = SpawnService(spawn);
+  ASSERT_FALSE(from_nobody);
+  EXPECT_EQ(from_nobody.error().step, Step("env-file"));
+  unlink(fifo.c_str());
 }
 
 TEST(ParseEnvFile, NamesTheLineOfWhatIsNoAssignment) {

@@ -2,6 +2,7 @@
 #include "init/service_spawn.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -33,6 +34,11 @@ std::string_view Trim(std::string_view text) {
 
 Result<Environment> ReadEnvFile(const ServiceConfig& service) {
   if (service.env_file.empty()) return Environment{};
+  // Only a file can be read to its end without waiting for somebody.
+  struct stat info = {};
+  if (stat(service.env_file.c_str(), &info) == 0 && !S_ISREG(info.st_mode)) {
+    return Fail("env-file", EINVAL, service.env_file + " is not a regular file");
+  }
   auto text = ReadFile(service.env_file.c_str(), kMaxEnvFileBytes);
   if (!text) {
     if (service.env_file_optional && text.error().errnum == ENOENT) return Environment{};
@@ -50,8 +56,13 @@ Result<UniqueFd> OpenOutput(const ServiceSpawn& spawn) {
     UniqueFd console(open(spawn.console, O_WRONLY | O_NOCTTY | O_CLOEXEC));
     if (console) return console;
   } else if (output != "null") {
-    UniqueFd file(open(output.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_NOCTTY | O_CLOEXEC, 0640));
-    if (!file) return ErrnoError("output", output);
+    // Without blocking: a FIFO that nobody reads would hold PID 1. For the service it may block.
+    UniqueFd file(open(output.c_str(),
+                       O_WRONLY | O_CREAT | O_APPEND | O_NOCTTY | O_NONBLOCK | O_CLOEXEC, 0640));
+    if (!file) {
+      return ErrnoError("output", output, errno == ENXIO ? "nobody reads this FIFO or socket" : "");
+    }
+    BERTH_TRY(SetNonBlocking(file.get(), false));
     return file;
   }
   UniqueFd null(open("/dev/null", O_WRONLY | O_CLOEXEC));

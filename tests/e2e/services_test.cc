@@ -111,6 +111,11 @@ TEST_F(Services, TheEndOfMainIsTheEndOfTheMachine) {
   const Outcome ended = host_.Berth({"wait", "vm", "--state", "Stopped", "--timeout", "60s"});
   EXPECT_EQ(ended.code, 0) << ended << Console();
   EXPECT_TRUE(Console().contains("the main service has ended (exit code 7)")) << Console();
+  const Outcome status = host_.Berth({"status", "vm", "--json"});
+  const auto report = nlohmann::json::parse(status.out, nullptr, false);
+  ASSERT_TRUE(report.is_object() && report.contains("guest_exit")) << status;
+  EXPECT_EQ(report["guest_exit"].value("cause", ""), "main") << status;
+  EXPECT_EQ(report["guest_exit"].value("code", -1), 7) << status;
 }
 
 }  // namespace
