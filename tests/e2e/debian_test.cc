@@ -11,7 +11,7 @@ namespace berth::e2e {
 namespace {
 
 // Making the database takes an emulated guest a while.
-constexpr auto kServicesTimeout = 180s;
+constexpr auto kServicesTimeout = 400s;
 constexpr const char* kDiskSize = "512M";
 
 class Debian : public testing::Test {
@@ -28,7 +28,7 @@ class Debian : public testing::Test {
   }
 
   Outcome InGuest(const std::string& script) {
-    return host_.Berth({"exec", "--timeout", "170s", "vm", "--", "bash", "-c", script},
+    return host_.Berth({"exec", "--timeout", "380s", "vm", "--", "bash", "-c", script},
                        {.timeout = kServicesTimeout});
   }
   // The second word of a service's row is its state.
