@@ -62,7 +62,7 @@ TEST_P(Matrix, BootsAndRunsACommand) {
   // ENTRYPOINT, CMD, ENV, USER and WORKDIR are the main service's.
   const Outcome main =
       host.Berth({"exec", "vm", "--", "sh", "-c",
-                  "until pid=$(pidof -s sleep); do usleep 50000; done; stat -c %U /proc/$pid; "
+                  "until pid=$(pidof sleep); do usleep 50000; done; stat -c %U /proc/$pid; "
                   "readlink /proc/$pid/cwd; tr '\\0' '\\n' </proc/$pid/environ | grep GREETING"});
   EXPECT_EQ(main.out, "berth\n/tmp\nGREETING=hello\n") << main;
 }
