@@ -72,7 +72,7 @@ TEST(Configure, MistakesOfTheHostsPartAreToldToTheHost) {
   Host host;
   host.Up("vm", "configure", {"--guest-config", GuestConfig(host, "hostnam = \"x\"\n")});
   auto events = host.StartBerth({"events", "-f"});
-  EXPECT_TRUE(events->WaitForOutput("unknown key", Deadline::In(30s))) << events->so_far();
+  EXPECT_TRUE(events->WaitForOutput("no such key", Deadline::In(30s))) << events->so_far();
   EXPECT_TRUE(events->so_far().out.contains("hostname")) << events->so_far();
 }
 
