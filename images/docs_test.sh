@@ -52,7 +52,7 @@ run_examples "$repo/docs/man/berth-image.1.scd" '```'
 run_examples "$repo/docs/man/berth-init.8.scd" '```'
 ((ran >= 15)) || { echo "docs_test: only $ran commands were found"; exit 1; }
 for page in "$repo"/docs/man/*.scd; do
-  scdoc <"$page" >page
+  scdoc <"$page" >"$work/page.roff"
 done
 # Each option that the program has is on the page.
 while read -r option; do

@@ -30,7 +30,7 @@ struct TemplatePiece {
   int32_t from;
 };
 
-#include "blank_ext4.inc"
+#include "init/blank_ext4.inc"
 
 // The kernel's fs/ext4/ext4.h; it has no uapi header for the first.
 constexpr unsigned long kResizeFs = _IOW('f', 16, uint64_t);  // EXT4_IOC_RESIZE_FS, in blocks

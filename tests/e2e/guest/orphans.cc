@@ -9,9 +9,9 @@
 // Exit code: 0 where no zombie is left and PROGRAM always ended with 0, 1 else, 2 for a wrong call.
 #include <dirent.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <spawn.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -32,7 +32,6 @@ using std::chrono_literals::operator""s;
 
 // Zombies of others are an event to nobody but their parent, so this one looks again and again.
 constexpr auto kReapTimeout = 10s;
-constexpr timespec kLookInterval{0, 20'000'000};
 
 int Complain(const char* what) {
   std::perror(what);
@@ -124,7 +123,7 @@ int main(int argc, char** argv) {
   const auto deadline = berth::Deadline::In(kReapTimeout);
   int zombies = CountZombies();
   while (zombies != 0 && !deadline.Passed()) {
-    nanosleep(&kLookInterval, nullptr);
+    sched_yield();  // a zombie's end tells nobody but its parent
     zombies = CountZombies();
   }
   std::printf("orphans %d slowest_ms %ld zombies %d\n", count, slowest, zombies);
