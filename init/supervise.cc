@@ -20,7 +20,7 @@ namespace berth::init {
 namespace {
 
 // In an epoll event's data; those from kFirstServiceEvent on are the runner's.
-enum Source : uint64_t { kSignals, kTimer, kControl, kOther };
+enum Source : uint64_t { kSignals, kTimer, kControl, kOther, kButton };
 
 struct SignalMeaning {
   int signal;
@@ -97,6 +97,12 @@ Result<> Supervisor::Start() {
       epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, timer_.get(), &on_timer) != 0) {
     return ErrnoError("event-loop", "epoll_ctl");
   }
+  // Not every machine has one; the agent and the signals are there besides.
+  if (auto button = PowerButton::Open()) {
+    button_ = std::move(*button);
+    epoll_event on_press{.events = EPOLLIN, .data = {.u64 = kButton}};
+    epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, button_->fd(), &on_press);
+  }
   services_.Add(kAgentName, BackoffPolicy{}, [this] {
     watched_control_ = -1;  // the number of the new socket may be the old one's
     return agent_.Start(phases_.all());
@@ -127,6 +133,11 @@ void Supervisor::Run() {
           break;
         case kOther:
           other_.Reset();
+          break;
+        case kButton:
+          if (button_->Pressed()) {
+            Request(ShutdownMode::kPowerOff, {}, ShutdownCause::kSignal, "the power button");
+          }
           break;
         case kTimer: {
           uint64_t expirations;

@@ -15,6 +15,7 @@
 #include "init/agent.h"
 #include "init/config.h"
 #include "init/phases.h"
+#include "init/power_button.h"
 #include "init/service_runner.h"
 #include "init/services.h"
 #include "init/shutdown.h"
@@ -71,6 +72,7 @@ class Supervisor {
   UniqueFd signals_;
   UniqueFd timer_;
   UniqueFd epoll_;
+  std::optional<PowerButton> button_;
   ServiceRunner runner_;               // after the epoll that it is given
   UniqueFd other_;                     // pidfd of a process that the shutdown waits for
   std::optional<Time> look_again_at_;  // only zombies are left, for their parents to reap

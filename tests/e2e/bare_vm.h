@@ -26,6 +26,8 @@ class BareVm {
   ~BareVm();
 
   Process& qemu() { return *qemu_; }
+  // What a PC's power button does: ACPI tells the guest, nobody else asks it. By QMP.
+  void PressPowerButton();
 
  private:
   std::string dir_;

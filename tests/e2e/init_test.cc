@@ -205,6 +205,15 @@ TEST(Init, ServicesStartWhereNoHostAnswers) {
   EXPECT_TRUE(vm.qemu().so_far().out.contains("early runs"));
 }
 
+TEST(Init, ThePowerButtonEndsTheMachineInStages) {
+  BareVm vm(Image("init-services"), BareVm::Vsock::kNobodyListens);
+  ASSERT_TRUE(vm.qemu().WaitForOutput("crasher: failed", Deadline::In(60s))) << vm.qemu().so_far();
+  vm.PressPowerButton();
+  EXPECT_TRUE(vm.qemu().WaitForOutput("asked by the power button", Deadline::In(60s)))
+      << vm.qemu().so_far();
+  EXPECT_EQ(vm.qemu().Wait(Deadline::In(60s)).code, 0) << vm.qemu().so_far();
+}
+
 // Nobody could ever reach it, so it does not run on unseen (docs/init.md): its console says why.
 TEST(Init, AMachineWithoutVsockDeviceSaysSoAndEnds) {
   BareVm vm(Image("init-unreachable"), BareVm::Vsock::kNone);
