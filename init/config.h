@@ -19,6 +19,8 @@
 #include <utility>
 #include <vector>
 
+#include "protocol/base/log.h"
+
 namespace berth::init {
 
 using Milliseconds = std::chrono::milliseconds;
@@ -201,6 +203,14 @@ struct ShutdownConfig {
   bool operator==(const ShutdownConfig&) const = default;
 };
 
+struct LogConfig {  // of what PID 1 itself says on the console
+  LogLevel level = LogLevel::kInfo;
+  int lines_per_minute =
+      10;  // about one service, errors not counted; more are counted and left out
+
+  bool operator==(const LogConfig&) const = default;
+};
+
 struct Config {
   std::string hostname;
   std::vector<std::string> modules;
@@ -212,6 +222,7 @@ struct Config {
   Environment environment;              // of every service
   std::vector<ServiceConfig> services;  // in an order that `after` and `requires` admit
   ShutdownConfig shutdown;
+  LogConfig log;
   Milliseconds configure_timeout{5'000};  // from boot: then services that wait for it start anyway
   bool operator==(const Config&) const = default;
 };

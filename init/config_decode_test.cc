@@ -74,6 +74,13 @@ pid_max = "65536"
                           Pair("kernel.pid_max", "65536")));
 }
 
+TEST(DecodeConfig, Log) {
+  const Config config = Clean("[log]\nlevel = 'error'\nlines_per_minute = 3");
+  EXPECT_EQ(config.log.level, LogLevel::kError);
+  EXPECT_EQ(config.log.lines_per_minute, 3);
+  EXPECT_EQ(DecodeConfigText("t", "log.level = 'loud'").mistakes.size(), 1u);
+}
+
 TEST(DecodeConfig, Mounts) {
   const Config config = Clean(R"(
 [[mount]]

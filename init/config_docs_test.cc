@@ -147,6 +147,7 @@ TEST(ConfigDocs, EveryDefaultIsTheOneOfTheCode) {
   ExpectDefaults(KeysOf(keys, "file"), "[[file]]\npath='/a'\n");
   ExpectDefaults(KeysOf(keys, "user"), "[user.u]\nuid=1\n");
   ExpectDefaults(KeysOf(keys, "shutdown"), "[shutdown]\n");
+  ExpectDefaults(KeysOf(keys, "log"), "[log]\n");
   const std::string s = "[service.s]\nexec='x'\n";
   ExpectDefaults(service, s);
   ExpectDefaults(KeysOf(service, "ready"), s + "[service.s.ready]\nport=1\n");

@@ -270,6 +270,21 @@ constexpr ConfigKey kShutdownKeys[] = {
      Field<&ShutdownConfig::finish_wait, ReadDuration<0>>},
 };
 
+void ReadLogLevel(ConfigReader& reader, const ConfigNode& node, LogLevel& level) {
+  static constexpr std::string_view kWords[] = {"info", "warning", "error"};
+  const int chosen = ReadChoice(reader, node, kWords);
+  if (chosen >= 0) level = static_cast<LogLevel>(chosen);  // in the order of LogLevel
+}
+
+constexpr ConfigKey kLogKeys[] = {
+    {"level", kStringNode, "a text", "\"info\"",
+     "the least that it says: `info`, `warning` or `error`; a fatal line always comes",
+     Field<&LogConfig::level, ReadLogLevel>},
+    {"lines_per_minute", kIntegerNode, "an integer", "10",
+     "about one service, errors not counted; more are counted and left out",
+     Field<&LogConfig::lines_per_minute, ReadInteger<1, 1000, int>>},
+};
+
 constexpr ConfigKey kRootKeys[] = {
     {"hostname", kStringNode, "a text", "(the first word of `/etc/hostname`, else `localhost`)",
      "the host name", Field<&Config::hostname, ReadHostname>},
@@ -340,6 +355,13 @@ constexpr ConfigKey kRootKeys[] = {
      .meaning = "how long the stages of a shutdown may take",
      .decode = Part<&Config::shutdown>,
      .keys = kShutdownKeys},
+    {.name = "log",
+     .kinds = kTableNode,
+     .type = "a table",
+     .fallback = "{}",
+     .meaning = "what PID 1 itself says on the console; a service's own words go to its `output`",
+     .decode = Part<&Config::log>,
+     .keys = kLogKeys},
 };
 
 }  // namespace

@@ -13,6 +13,8 @@
 namespace berth::init {
 namespace {
 
+LogLevel console_level = LogLevel::kInfo;
+
 // Lines already written must have left the UART before the machine goes.
 void DrainConsole() {
   // Bounded: a host that stopped reading would hold tcdrain(3) for ever.
@@ -40,8 +42,11 @@ void OpenConsole() {
   }
 }
 
-void Info(std::string_view text) { Log(LogLevel::kInfo, kProgram, text); }
-void Warn(std::string_view text) { Log(LogLevel::kWarning, kProgram, text); }
+void SetConsoleLevel(LogLevel level) { console_level = level; }
+
+void Say(LogLevel level, std::string_view text) {
+  if (level >= console_level) Log(level, kProgram, text);
+}
 
 void Fatal(const Error& error) {
   Log(LogLevel::kFatal, kProgram, error.Message());

@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include "protocol/base/control.h"
+#include "protocol/base/log.h"
 #include "protocol/base/result.h"
 
 namespace berth::init {
@@ -18,8 +19,12 @@ inline constexpr const char* kProgram = "berth-init";
 // that stops reading it loses lines, it does not stop PID 1.
 void OpenConsole();
 
-void Info(std::string_view text);
-void Warn(std::string_view text);
+// Lines below `level` are left out from now on.
+void SetConsoleLevel(LogLevel level);
+
+void Say(LogLevel level, std::string_view text);
+inline void Info(std::string_view text) { Say(LogLevel::kInfo, text); }
+inline void Warn(std::string_view text) { Say(LogLevel::kWarning, text); }
 inline void Warn(const Error& error) { Warn(error.Message()); }
 
 // Says "berth-init: fatal: ..." on the console and powers the machine off.

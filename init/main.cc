@@ -76,6 +76,7 @@ Result<Machine> Boot(BootPhases& phases) {
   std::vector<std::string> mistakes;
   Config config = LoadConfig(options, /*configure=*/"", mistakes);
   for (const std::string& mistake : mistakes) Warn(mistake);
+  SetConsoleLevel(config.log.level);
   LoadModules(config, modules);
   SetSysctls(config);
   BERTH_TRY(MountConfigured(config, modules, uevents));

@@ -24,7 +24,6 @@ namespace berth::init {
 namespace {
 
 constexpr int kNotifyBatch = 16;  // messages of one service in one turn of the loop
-constexpr int kLinesBurst = 10;   // of one service on the console in a minute
 constexpr std::chrono::seconds kLinesPeriod{60};
 
 // From 0 to 1. Where the kernel has none yet, the middle: a boot must not wait for it.
@@ -240,13 +239,14 @@ void ServiceRunner::Do(const action::KillTree& tree, Time /*now*/) {
 }
 
 void ServiceRunner::Do(const action::Say& say, Time /*now*/) {
-  LogLimiter& limiter = lines_.try_emplace(say.id, kLinesBurst, kLinesPeriod).first->second;
+  LogLimiter& limiter =
+      lines_.try_emplace(say.id, config_.log.lines_per_minute, kLinesPeriod).first->second;
   if (say.level != LogLevel::kError && !limiter.Allow()) return;
   std::string text = say.text;
   if (const long swallowed = limiter.TakeSuppressed()) {
     text += " (" + std::to_string(swallowed) + " such lines left out)";
   }
-  Log(say.level, kProgram, text);
+  berth::init::Say(say.level, text);
 }
 
 void ServiceRunner::Do(const action::EndMachine& end, Time /*now*/) {
@@ -285,7 +285,8 @@ void ServiceRunner::TakeNotify(ServiceId id, Time now) {
     const auto received = socket->second.Take();
     if (!received) return;
     if (!IsOf(id, received->sender)) {
-      LogLimiter& limiter = lines_.try_emplace(id, kLinesBurst, kLinesPeriod).first->second;
+      LogLimiter& limiter =
+          lines_.try_emplace(id, config_.log.lines_per_minute, kLinesPeriod).first->second;
       if (limiter.Allow()) {
         Warn("notify: " + ConfigOf(id).name + ": message from process " +
              std::to_string(received->sender) + ", which is not the service's; dropped");
