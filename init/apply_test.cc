@@ -43,7 +43,8 @@ TEST(WithUsers, AddsToAGroupThatHasMembers) {
 TEST(Changes, AreTheRowsThatAreNewOrOther) {
   Config before;
   before.hostname = "a";
-  before.files = {{.path = "/x", .content = "1"}, {.path = "/y", .content = "1"}};
+  before.files = {{.path = "/x", .content = "1", .owner = ""},
+                  {.path = "/y", .content = "1", .owner = ""}};
   before.sysctls = {{"vm.swappiness", "1"}};
   before.network.interfaces.resize(1);
   before.network.interfaces[0].name = "eth0";
