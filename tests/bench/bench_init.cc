@@ -26,7 +26,6 @@ namespace {
 // As tests/bench/images/build-init has it.
 constexpr uint32_t kServicePort = 1021;
 constexpr const char* kMemory = "256";
-constexpr int kMaxVmsForRestarts = 5;
 
 struct Options {
   std::string bin_dir;
@@ -111,32 +110,20 @@ void MeasureRss(e2e::Host& host, std::vector<Row>& rows) {
   }
 }
 
-// One VM's milliseconds, or nothing where its clock is too coarse: under load a kernel now and then
-// takes its TSC for unstable and then counts ticks of 4 ms.
-bool RestartsOfOneVm(const Options& options, e2e::Host& host, std::vector<double>& restart,
-                     std::vector<double>& floor) {
-  bool fine_clock = false;
-  WithVm(host, "init-restart", [&] {
-    std::istringstream lines(
-        InGuest(host, fmt::format("bench-restart /run/bench.fifo {}", options.restarts)));
-    fine_clock = !InGuest(host, "cat /sys/devices/system/clocksource/*/current_clocksource")
-                      .contains("jiffies");
-    std::string what;
-    double ns = 0;
-    while (fine_clock && lines >> what >> ns) {
-      (what == "floor" ? floor : restart).push_back(ns / 1e6);
-    }
-  });
-  return fine_clock;
-}
-
 void MeasureRestart(const Options& options, e2e::Host& host, std::vector<Row>& rows) {
   std::vector<double> restart;
   std::vector<double> floor;
-  for (int vm = 1; !RestartsOfOneVm(options, host, restart, floor); ++vm) {
-    if (vm == kMaxVmsForRestarts) Die("restart: each VM's clock counts ticks; is the host busy?");
-    fmt::print(stderr, "restart: the guest's clock counts ticks; another VM\n");
-  }
+  WithVm(host, "init-restart", [&] {
+    std::istringstream lines(
+        InGuest(host, fmt::format("bench-restart /run/bench.fifo {}", options.restarts)));
+    // Of jiffies a millisecond is a quarter.
+    const std::string clock =
+        InGuest(host, "cat /sys/devices/system/clocksource/clocksource0/current_clocksource");
+    if (clock.contains("jiffies")) Die("restart: the guest's clock counts ticks: " + clock);
+    std::string what;
+    double ns = 0;
+    while (lines >> what >> ns) (what == "floor" ? floor : restart).push_back(ns / 1e6);
+  });
   if (restart.size() != static_cast<size_t>(options.restarts) || floor.size() != restart.size())
     Die(fmt::format("{} restarts and {} of the floor", restart.size(), floor.size()));
   rows.push_back({"SIGKILL of a service to its restart, p50",
