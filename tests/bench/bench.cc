@@ -17,6 +17,7 @@
 #include "protocol/base/clock.h"
 #include "protocol/wire/limits.h"
 #include "tests/bench/boot.h"
+#include "tests/bench/proc_status.h"
 #include "tests/bench/report.h"
 #include "tests/bench/vsock_client.h"
 #include "tests/e2e/host.h"
@@ -146,20 +147,8 @@ void MeasureBulk(const Options& options, const std::string& vsock, std::vector<R
   rows.push_back({"bulk stdin", Median(in), "MiB/s", Median(raw_in), Target{false, 0.85}, ""});
 }
 
-double SumMib(const std::string& status, std::initializer_list<std::string_view> fields) {
-  double kib = 0;
-  for (const std::string_view field : fields) {
-    const size_t at = status.find(field);
-    if (at == std::string::npos) Die("no " + std::string(field) + " in /proc/PID/status");
-    kib += std::strtod(status.c_str() + at + field.size(), nullptr);
-  }
-  return kib / 1024;
-}
-
 // Without shared memory, which for berth-vsock is the guest's own, mapped.
 double HostRssMib(const std::string& status) { return SumMib(status, {"RssAnon:", "RssFile:"}); }
-// With it: pages of a program that runs from an initramfs count as shared memory.
-double GuestRssMib(const std::string& status) { return SumMib(status, {"VmRSS:"}); }
 
 void MeasureFootprint(const Options& options, e2e::Host& host, std::vector<Row>& rows) {
   const auto size = [](const std::string& path) {
