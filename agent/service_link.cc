@@ -9,6 +9,7 @@
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <cstring>
+#include <utility>
 
 #include "protocol/wire/channel.h"
 #include "protocol/wire/expiry.h"
@@ -73,7 +74,8 @@ Result<> ServiceLink::Ask(const std::string& path, ServiceRequest request, std::
   msghdr packet = {};
   packet.msg_iov = parts;
   packet.msg_iovlen = text.empty() ? 1 : 2;
-  if (sendmsg(fd.get(), &packet, MSG_NOSIGNAL | MSG_DONTWAIT) < 0) {
+  // EPIPE: PID 1 has refused us at the door, and its reason waits to be read.
+  if (sendmsg(fd.get(), &packet, MSG_NOSIGNAL | MSG_DONTWAIT) < 0 && errno != EPIPE) {
     return ErrnoError("service", "the request to PID 1");
   }
   boost::system::error_code code;
@@ -92,7 +94,7 @@ asio::awaitable<Result<ServiceOutcome>> ServiceLink::ReadAnswer(Deadline deadlin
     ServiceRow row;
     ServiceAnswer answer;
   } packet = {};
-  for (;;) {
+  for (bool reset = false;;) {
     if (!socket_.is_open()) co_return Fail("service", ECANCELED, "nobody waits for PID 1");
     const ssize_t n =
         recv(socket_.native_handle(), &packet, sizeof(packet), MSG_DONTWAIT | MSG_TRUNC);
@@ -108,6 +110,8 @@ asio::awaitable<Result<ServiceOutcome>> ServiceLink::ReadAnswer(Deadline deadlin
     }
     if (n == 0) co_return Fail("service", ECONNRESET, "PID 1 closed without an answer");
     if (n > 0 || errno == EINTR) continue;  // of another size: not ours
+    // Refused behind our request: the kernel tells of that first, then hands the reason out.
+    if (errno == ECONNRESET && !std::exchange(reset, true)) continue;
     if (errno != EAGAIN) co_return ErrnoError("service", "the answer of PID 1");
     expiry.Arm(deadline, socket_);
     boost::system::error_code code;

@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <charconv>
 #include <optional>
+#include <utility>
 
 #include "init/console.h"
 #include "protocol/base/clock.h"
@@ -192,15 +193,18 @@ Result<ServiceReply> AskServices(const char* path, const ServiceRequest& request
   }
   std::string packet(reinterpret_cast<const char*>(&request), sizeof(request));
   packet += text;
-  if (send(fd.get(), packet.data(), packet.size(), MSG_NOSIGNAL) < 0) {
+  // EPIPE: PID 1 has refused us at the door, and its reason waits to be read.
+  if (send(fd.get(), packet.data(), packet.size(), MSG_NOSIGNAL) < 0 && errno != EPIPE) {
     return ErrnoError("control", "send");
   }
   ServiceReply reply;
-  for (;;) {
+  for (bool reset = false;;) {
     BERTH_TRY(PollFor(fd.get(), POLLIN, deadline));
     char bytes[std::max(sizeof(ServiceRow), sizeof(ServiceAnswer))];
     const ssize_t n = recv(fd.get(), bytes, sizeof(bytes), MSG_TRUNC);
     if (n < 0 && errno == EINTR) continue;
+    // Refused behind our request: the kernel tells of that first, then hands the reason out.
+    if (n < 0 && errno == ECONNRESET && !std::exchange(reset, true)) continue;
     if (n < 0) return ErrnoError("control", "receive");
     if (n == 0) return Fail("control", ECONNRESET, "PID 1 has hung up without an answer");
     if (n == sizeof(ServiceRow) && reply.rows.size() < 100'000) {

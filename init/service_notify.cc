@@ -67,18 +67,16 @@ std::optional<NotifySocket::Received> NotifySocket::Take() {
     const ssize_t n = recvmsg(fd_.get(), &header, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
     if (n < 0 && errno == EINTR) continue;
     if (n < 0) return std::nullopt;
-    pid_t sender = 0;
+    ucred who{};
     // There is room for one, and the kernel puts the sender first; descriptors that came with it it
     // has closed for want of room.
     const cmsghdr* first = CMSG_FIRSTHDR(&header);
     if (first != nullptr && first->cmsg_level == SOL_SOCKET &&
         first->cmsg_type == SCM_CREDENTIALS) {
-      ucred who{};
       memcpy(&who, CMSG_DATA(first), sizeof(who));
-      sender = who.pid;
     }
-    if (sender <= 0 || (header.msg_flags & MSG_TRUNC) != 0) continue;
-    return Received{sender, ParseNotify(std::string_view(text, static_cast<size_t>(n)))};
+    if (who.pid <= 0 || (header.msg_flags & MSG_TRUNC) != 0) continue;
+    return Received{who.pid, who.uid, ParseNotify(std::string_view(text, static_cast<size_t>(n)))};
   }
   return std::nullopt;
 }

@@ -34,6 +34,7 @@ class NotifySocket {
 
   struct Received {
     pid_t sender;
+    uid_t uid;  // the sender's, by the kernel's word
     NotifyMessage message;
   };
   // The next message, where one waits. One that is too long, or of no known sender, is dropped.

@@ -8,6 +8,7 @@
 #include <sys/epoll.h>
 #include <sys/random.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -271,11 +272,17 @@ void ServiceRunner::Do(const action::WatchSockets& watch, Time now) {
 
 // --- Readiness and health ---------------------------------------------------------------------
 
-// In its cgroup; else its process, or one of its session, which it leads.
-bool ServiceRunner::IsOf(ServiceId id, pid_t pid) const {
+// In its cgroup; else its process, or one of its session, which it leads. A program that says it
+// and ends, as systemd-notify(1) does, may be gone by now: then its user is what is left to tell
+// by.
+bool ServiceRunner::IsOf(ServiceId id, pid_t pid, uid_t uid) const {
   const pid_t leader = graph_.PidOf(id);
   if (leader <= 0) return false;
-  return pid == leader || cgroups_.Holds(ConfigOf(id).name, pid) || getsid(pid) == leader;
+  if (pid == leader || cgroups_.Holds(ConfigOf(id).name, pid) || getsid(pid) == leader) return true;
+  if (kill(pid, 0) == 0 || errno != ESRCH) return false;
+  struct stat info = {};
+  return uid == 0 ||
+         (stat(("/proc/" + std::to_string(leader)).c_str(), &info) == 0 && info.st_uid == uid);
 }
 
 void ServiceRunner::TakeNotify(ServiceId id, Time now) {
@@ -284,7 +291,7 @@ void ServiceRunner::TakeNotify(ServiceId id, Time now) {
   for (int i = 0; i < kNotifyBatch; ++i) {
     const auto received = socket->second.Take();
     if (!received) return;
-    if (!IsOf(id, received->sender)) {
+    if (!IsOf(id, received->sender, received->uid)) {
       LogLimiter& limiter =
           lines_.try_emplace(id, config_.log.lines_per_minute, kLinesPeriod).first->second;
       if (limiter.Allow()) {

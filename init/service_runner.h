@@ -91,7 +91,7 @@ class ServiceRunner {
   void Do(const action::EndMachine& end, Time now);
 
   void TakeNotify(ServiceId id, Time now);
-  bool IsOf(ServiceId id, pid_t pid) const;
+  bool IsOf(ServiceId id, pid_t pid, uid_t uid) const;
   Result<bool> BeginProbe(ServiceId id, const Probe& probe, ProbeRun& run);
   void ConnectionDone(ServiceId id, Time now);
   void EndProbeRun(ServiceId id);
