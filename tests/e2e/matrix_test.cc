@@ -17,15 +17,16 @@ struct SourceCase {
   const char* path;
   const char* says;  // /etc/source in it
 };
+void PrintTo(const SourceCase& source, std::ostream* out) { *out << source.name; }
 constexpr SourceCase kSources[] = {
     {"dir", "", "/tree", "from a directory\n"},
     {"tar", "", "/tree.tar", "from a tar\n"},
     {"oci", "oci:", "/oci", "from an OCI image\n"},
 };
-constexpr const char* kFormats[] = {"erofs", "ext4", "squashfs", "initramfs"};
-constexpr const char* kKernels[] = {"stock", "own"};
+constexpr std::string_view kFormats[] = {"erofs", "ext4", "squashfs", "initramfs"};
+constexpr std::string_view kKernels[] = {"stock", "own"};
 
-using Case = std::tuple<SourceCase, const char*, const char*>;
+using Case = std::tuple<SourceCase, std::string_view, std::string_view>;
 
 class Matrix : public testing::TestWithParam<Case> {};
 INSTANTIATE_TEST_SUITE_P(Image, Matrix,
@@ -33,19 +34,21 @@ INSTANTIATE_TEST_SUITE_P(Image, Matrix,
                                           testing::ValuesIn(kKernels)),
                          [](const auto& info) {
                            return std::string(std::get<0>(info.param).name) + "_" +
-                                  std::get<1>(info.param) + "_" + std::get<2>(info.param);
+                                  std::string(std::get<1>(info.param)) + "_" +
+                                  std::string(std::get<2>(info.param));
                          });
 
 TEST_P(Matrix, BootsAndRunsACommand) {
   const auto& [source, format, kernel_name] = GetParam();
   const std::string sources = Image("sources");
-  const std::string kernel = sources + "/kernel-" + kernel_name;
+  const std::string kernel = sources + "/kernel-" + std::string(kernel_name);
   Host host;
   const std::string image = host.dir() + "/image";
-  const Outcome built = host.Berth(
-      {"image", "build", "--from", source.prefix + sources + source.path, "--format", format,
-       "--kernel", kernel + "/vmlinuz", "--modules", kernel + "/lib/modules", "--init",
-       GuestBinDir() + "/berth-init", "--agent", GuestBinDir() + "/berth-agent", "-o", image});
+  const Outcome built =
+      host.Berth({"image", "build", "--from", source.prefix + sources + source.path, "--format",
+                  std::string(format), "--kernel", kernel + "/vmlinuz", "--modules",
+                  kernel + "/lib/modules", "--init", GuestBinDir() + "/berth-init", "--agent",
+                  GuestBinDir() + "/berth-agent", "-o", image});
   ASSERT_EQ(built.code, 0) << built;
   host.Up("vm", image);
   EXPECT_EQ(host.State("vm"), "Running");
@@ -53,7 +56,7 @@ TEST_P(Matrix, BootsAndRunsACommand) {
                                       "cat /etc/source; uname -r; ls -d /etc/hostname; "
                                       "echo x >/etc/written && cat /etc/written"});
   EXPECT_TRUE(outcome.out.starts_with(source.says)) << outcome;
-  EXPECT_EQ(outcome.out.contains("-berth\n"), std::string_view(kernel_name) == "own") << outcome;
+  EXPECT_EQ(outcome.out.contains("-berth\n"), kernel_name == "own") << outcome;
   EXPECT_TRUE(outcome.out.ends_with("x\n")) << outcome;
   const bool oci = std::string_view(source.name) == "oci";
   // A layer's whiteout took it away.
