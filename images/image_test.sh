@@ -4,6 +4,8 @@
 # Tests `berth image` with everything real but the kernel: each source in each format, read back by other tools. No download, no
 # VM. usage: images/image_test.sh BERTH
 set -euo pipefail
+# shellcheck source-path=SCRIPTDIR source=test_lib.sh
+source "$(dirname -- "${BASH_SOURCE[0]}")/test_lib.sh"
 berth=$(realpath -- "$1")
 work=$(mktemp -d)
 children=()
@@ -19,20 +21,6 @@ export PATH=$PATH:/usr/sbin:/sbin LC_ALL=C
 chmod 755 "$work"
 cd -- "$work"
 
-fail() {
-  printf 'FAILED: %s\n' "$*" >&2
-  exit 1
-}
-expect_equal() { # WHAT A B
-  [[ $2 == "$3" ]] || fail "$1: \"$2\" is not \"$3\""
-}
-expect_error() { # PATTERN COMMAND...
-  local pattern=$1 text
-  shift
-  if text=$("$@" 2>&1); then fail "$* succeeded"; fi
-  [[ $text == *"$pattern"* ]] || fail "$*: \"$text\" does not say \"$pattern\""
-}
-sum() { sha256sum "$@" | cut -d' ' -f1; }
 say() { printf '%4ds  %s\n' "$SECONDS" "$*"; }
 
 # --- Stand-ins: an init that checks a configuration by looking for the word "mistake", and a kernel with four modules ---

@@ -8,22 +8,10 @@ work=$(mktemp -d)
 trap 'rm -rf -- "$work"' EXIT
 cd -- "$work"
 
-fail() {
-  printf 'FAILED: %s\n' "$*" >&2
-  exit 1
-}
-expect_equal() { # WHAT A B
-  [[ $2 == "$3" ]] || fail "$1: \"$2\" is not \"$3\""
-}
-expect_error() { # PATTERN COMMAND...
-  local pattern=$1 text
-  shift
-  if text=$("$@" 2>&1); then fail "$* succeeded"; fi
-  [[ $text == *error:*"$pattern"* ]] || fail "$*: \"$text\" does not say \"$pattern\""
-}
+# shellcheck source-path=SCRIPTDIR source=test_lib.sh
+source "$images/test_lib.sh"
 files_of() { cpio --quiet -t <"$1" | sort; }
 content_of() { cpio --quiet -i --to-stdout "$2" <"$1"; }
-sum() { sha256sum "$@" | cut -d' ' -f1; }
 
 # --- A kernel with four modules, one of them signed and one compressed ---
 release=6.1.0-test

@@ -11,19 +11,8 @@ work=$(mktemp -d)
 trap 'rm -rf -- "$work"' EXIT
 cd -- "$work"
 
-fail() {
-  printf 'FAILED: %s\n' "$*" >&2
-  exit 1
-}
-expect_equal() { # WHAT A B
-  [[ $2 == "$3" ]] || fail "$1: \"$2\" is not \"$3\""
-}
-expect_error() { # PATTERN COMMAND...
-  local pattern=$1 text
-  shift
-  if text=$("$@" 2>&1); then fail "$* succeeded"; fi
-  [[ $text == *error:*"$pattern"* ]] || fail "$*: \"$text\" does not say \"$pattern\""
-}
+# shellcheck source-path=SCRIPTDIR source=../test_lib.sh
+source "$here/../test_lib.sh"
 
 "$here/build" --check || fail "images/kernel/config has mistakes of form"
 

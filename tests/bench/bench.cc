@@ -2,12 +2,11 @@
 //
 // The benchmarks of Berth's spine, in one run, each value beside the floor it is held against.
 // docs/performance.md shows a run and says how to make one. usage: berth-bench BIN_DIR
-// GUEST_BIN_DIR IMAGES_DIR [--json FILE] [--boots N] [--execs N] [--mib N]
+// IMAGES_DIR GUEST_BIN_DIR [--json FILE] [--boots N] [--execs N] [--mib N]
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 #include <unistd.h>
 
-#include <CLI/CLI.hpp>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -18,6 +17,7 @@
 #include "protocol/wire/limits.h"
 #include "tests/bench/boot.h"
 #include "tests/bench/proc_status.h"
+#include "tests/bench/program.h"
 #include "tests/bench/report.h"
 #include "tests/bench/vsock_client.h"
 #include "tests/e2e/host.h"
@@ -28,10 +28,7 @@ namespace {
 constexpr double kMib = 1024.0 * 1024.0;
 
 struct Options {
-  std::string bin_dir;
   std::string guest_bin_dir;
-  std::string images_dir;
-  std::string json;
   int boots = 10;
   int execs = 200;
   int mib = 256;
@@ -57,11 +54,9 @@ void MeasureBoot(const Options& options, const HostFacts& facts, const std::stri
   std::vector<double> demo;
   for (int i = 0; i < options.boots; ++i) {
     fmt::print(stderr, "\rboot {}/{} ", i + 1, options.boots);
-    floor.push_back(
-        BootOnce({options.bin_dir, options.images_dir + "/bench-floor", dir + "/vm", facts}));
-    minimal.push_back(
-        BootOnce({options.bin_dir, options.images_dir + "/bench-minimal", dir + "/vm", facts}));
-    demo.push_back(BootOnce({options.bin_dir, options.images_dir + "/demo", dir + "/vm", facts}));
+    floor.push_back(BootOnce({e2e::BinDir(), e2e::Image("bench-floor"), dir + "/vm", facts}));
+    minimal.push_back(BootOnce({e2e::BinDir(), e2e::Image("bench-minimal"), dir + "/vm", facts}));
+    demo.push_back(BootOnce({e2e::BinDir(), e2e::Image("demo"), dir + "/vm", facts}));
   }
   fmt::print(stderr, "\n");
   rows.push_back({"boot to agent ready, initramfs alone", Median(minimal), "ms", Median(floor),
@@ -191,10 +186,7 @@ void MeasureFootprint(const Options& options, e2e::Host& host, std::vector<Row>&
   }
 }
 
-int Main(const Options& options) {
-  setenv("BERTH_BIN_DIR", options.bin_dir.c_str(), 1);
-  setenv("BERTH_IMAGES_DIR", options.images_dir.c_str(), 1);
-  std::vector<Row> rows;
+void Measure(const Options& options, std::vector<Row>& rows) {
   const HostFacts facts = GatherHostFacts();
   fmt::print(stderr, "KVM: {}\n", facts.kvm.text);
 
@@ -220,36 +212,17 @@ int Main(const Options& options) {
   MeasureBulk(options, vsock, rows);
   MeasureFootprint(options, host, rows);
   host.Berth({"kill", "bench"});
-
-  std::fputs(ToTable(rows).c_str(), stdout);
-  if (!options.json.empty()) std::ofstream(options.json) << ToJsonText(rows);
-  return testing::Test::HasFailure() ? 1 : 0;
 }
 
 }  // namespace
 }  // namespace berth::bench
 
 int main(int argc, char** argv) {
-  // The end-to-end harness reports what goes wrong as GoogleTest failures.
-  testing::InitGoogleTest();
   berth::bench::Options options;
-  CLI::App app{"Berth's benchmarks: each value beside its floor, in one run"};
-  app.add_option("bin_dir", options.bin_dir, "Host programs")->required();
-  app.add_option("guest_bin_dir", options.guest_bin_dir, "Guest programs")->required();
-  app.add_option("images_dir", options.images_dir, "demo, bench-floor and bench-minimal")
-      ->required();
-  app.add_option("--json", options.json, "Write the rows there too");
-  app.add_option("--boots", options.boots, "Boots of each image");
-  app.add_option("--execs", options.execs, "Round trips of each kind");
-  app.add_option("--mib", options.mib, "MiB of each bulk transfer");
-  CLI11_PARSE(app, argc, argv);
-  for (std::string* path : {&options.bin_dir, &options.guest_bin_dir, &options.images_dir}) {
-    *path = std::filesystem::absolute(*path);
-  }
-  try {
-    return berth::bench::Main(options);
-  } catch (const std::exception& error) {
-    fmt::print(stderr, "bench: {}\n", error.what());
-    return 1;
-  }
+  berth::bench::Program program{"Berth's benchmarks: each value beside its floor, in one run"};
+  program.app().add_option("guest_bin_dir", options.guest_bin_dir, "Guest programs")->required();
+  program.app().add_option("--boots", options.boots, "Boots of each image");
+  program.app().add_option("--execs", options.execs, "Round trips of each kind");
+  program.app().add_option("--mib", options.mib, "MiB of each bulk transfer");
+  return program.Run(argc, argv, [&](auto& rows) { Measure(options, rows); });
 }

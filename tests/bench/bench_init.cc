@@ -7,15 +7,14 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
-#include <CLI/CLI.hpp>
 #include <array>
 #include <cstdlib>
-#include <filesystem>
 #include <fstream>
 #include <sstream>
 
 #include "tests/bench/boot.h"
 #include "tests/bench/proc_status.h"
+#include "tests/bench/program.h"
 #include "tests/bench/report.h"
 #include "tests/bench/vsock_client.h"
 #include "tests/e2e/host.h"
@@ -28,9 +27,6 @@ constexpr uint32_t kServicePort = 1021;
 constexpr const char* kMemory = "256";
 
 struct Options {
-  std::string bin_dir;
-  std::string images_dir;
-  std::string json;
   int boots = 7;
   int restarts = 200;
 };
@@ -60,8 +56,8 @@ void MeasureBoot(const Options& options, const std::string& dir, std::vector<Row
   for (int i = 0; i < options.boots; ++i) {
     fmt::print(stderr, "\rboot {}/{} ", i + 1, options.boots);
     for (size_t kind = 0; kind < kBoots.size(); ++kind) {
-      ms[kind].push_back(BootOnce({options.bin_dir, options.images_dir + "/" + kBoots[kind].image,
-                                   dir + "/vm", facts, kBoots[kind].ready_port}));
+      ms[kind].push_back(BootOnce({e2e::BinDir(), e2e::Image(kBoots[kind].image), dir + "/vm",
+                                   facts, kBoots[kind].ready_port}));
     }
   }
   fmt::print(stderr, "\n");
@@ -140,43 +136,20 @@ void MeasureRestart(const Options& options, e2e::Host& host, std::vector<Row>& r
                   ""});
 }
 
-int Main(const Options& options) {
-  setenv("BERTH_BIN_DIR", options.bin_dir.c_str(), 1);
-  setenv("BERTH_IMAGES_DIR", options.images_dir.c_str(), 1);
-  std::vector<Row> rows;
-  {
-    e2e::Host host;
-    MeasureBoot(options, host.dir(), rows);
-    MeasureRss(host, rows);
-    MeasureRestart(options, host, rows);
-  }
-  std::fputs(ToTable(rows).c_str(), stdout);
-  if (!options.json.empty()) std::ofstream(options.json) << ToJsonText(rows);
-  return testing::Test::HasFailure() ? 1 : 0;
+void Measure(const Options& options, std::vector<Row>& rows) {
+  e2e::Host host;
+  MeasureBoot(options, host.dir(), rows);
+  MeasureRss(host, rows);
+  MeasureRestart(options, host, rows);
 }
 
 }  // namespace
 }  // namespace berth::bench
 
 int main(int argc, char** argv) {
-  // The end-to-end harness reports what goes wrong as GoogleTest failures.
-  testing::InitGoogleTest();
   berth::bench::Options options;
-  CLI::App app{"The benchmarks of PID 1: each value beside its floor, in one run"};
-  app.add_option("bin_dir", options.bin_dir, "Host programs")->required();
-  app.add_option("images_dir", options.images_dir, "What tests/bench/images/build-init made")
-      ->required();
-  app.add_option("--json", options.json, "Write the rows there too");
-  app.add_option("--boots", options.boots, "Boots under each PID 1");
-  app.add_option("--restarts", options.restarts, "Kills of the service");
-  CLI11_PARSE(app, argc, argv);
-  for (std::string* path : {&options.bin_dir, &options.images_dir}) {
-    *path = std::filesystem::absolute(*path);
-  }
-  try {
-    return berth::bench::Main(options);
-  } catch (const std::exception& error) {
-    fmt::print(stderr, "bench-init: {}\n", error.what());
-    return 1;
-  }
+  berth::bench::Program program{"The benchmarks of PID 1: each value beside its floor, in one run"};
+  program.app().add_option("--boots", options.boots, "Boots under each PID 1");
+  program.app().add_option("--restarts", options.restarts, "Kills of the service");
+  return program.Run(argc, argv, [&](auto& rows) { Measure(options, rows); });
 }
