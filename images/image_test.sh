@@ -4,8 +4,9 @@
 # Tests `berth image` with everything real but the kernel: each source in each format, read back by other tools. No download, no
 # VM. usage: images/image_test.sh BERTH
 set -euo pipefail
+here=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)
 # shellcheck source-path=SCRIPTDIR source=test_lib.sh
-source "$(dirname -- "${BASH_SOURCE[0]}")/test_lib.sh"
+source "$here/test_lib.sh"
 berth=$(realpath -- "$1")
 work=$(mktemp -d)
 children=()
@@ -40,6 +41,7 @@ head -c 514 /dev/zero >kernel/vmlinuz
 { printf 'HdrS'; head -c 8 /dev/zero; printf '\100\000'; head -c 48 /dev/zero; printf '%s (test)' "$release"; head -c 512 /dev/zero; } >>kernel/vmlinuz
 printf '\125\252' | dd of=kernel/vmlinuz bs=1 seek=510 conv=notrunc status=none
 for name in virtio_mmio vmw_vsock_virtio_transport; do printf 'module %s' "$name" >"$modules/kernel/a/$name.ko"; done
+{ printf 'SIGNATURE'; printf '\0\0\0\0\0\0\0\0\0\0\0\011'; printf '~Module signature appended~\n'; } >>"$modules/kernel/a/virtio_mmio.ko"
 printf 'module erofs' | xz >"$modules/kernel/a/erofs.ko.xz"
 printf '%s\n' 'kernel/a/virtio_mmio.ko:' 'kernel/a/vmw_vsock_virtio_transport.ko: kernel/a/virtio_mmio.ko' \
   'kernel/a/erofs.ko.xz:' >"$modules/modules.dep"
@@ -110,6 +112,7 @@ check_tree() { # IMAGE FORMAT
     [[ $(debugfs -R 'stat /sparse' "$1/rootfs.ext4" 2>/dev/null) =~ Blockcount:\ ([0-9]+) ]] && ((BASH_REMATCH[1] < 100)) || fail "$1: no holes"
   else
     grep -qxF -e 'lrwxrwxrwx 7/8 ./var/link ../etc/one' <<<"$list" || fail "$1: owner of a link in $list"
+    [[ $2 != initramfs ]] || cmp x/init guest/berth-init || fail "$1: /init is not berth-init"
     [[ $2 != initramfs ]] || expect_equal "$1: root" "$(cpio -tv --quiet <"$1/initrd.img" | awk '$NF == "." { print $1 }')" drwxr-xr-x
     grep -qE '^prw------- 0/0 ./var/fifo ' <<<"$list" || fail "$1: no fifo"
     grep -qE '^crw-rw-rw- 0/0 ./dev/null ' <<<"$list" || fail "$1: no device"
@@ -194,6 +197,35 @@ for format in "${formats[@]}"; do
     "$berth" image verify -q "$source-$format" || fail "$source-$format does not verify"
   done
 done
+
+say "what an initramfs has of the modules"
+mkdir empty
+content_of() { cpio --quiet -i --to-stdout "$2" <"$1/initrd.img"; }
+in_kernel=lib/modules/$release/kernel/a
+expect_equal "module without its signature" "$(content_of tar-erofs "$in_kernel/virtio_mmio.ko")" "module virtio_mmio"
+expect_equal "compressed module" "$(content_of tar-erofs "$in_kernel/erofs.ko")" "module erofs"
+expect_equal "modules.dep" "$(content_of tar-erofs "lib/modules/$release/modules.dep" | grep -c '^kernel/a/[a-z_]*\.ko:')" 3
+"$berth" image build -q --from empty --keep-signatures --without erofs "${with_kernel[@]}" -o signed
+expect_equal "kept signature" "$(content_of signed "$in_kernel/virtio_mmio.ko" | sum)" "$(sum "$modules/kernel/a/virtio_mmio.ko")"
+expect_equal "module left out" "$(cpio --quiet -t <signed/initrd.img | grep -c '\.ko$')" 2
+
+say "the demo's wrapper: made again where an input changed, and then only"
+demo=("$here/demo/build" --berth "$berth" --init guest/berth-init --agent agent --kernel kernel --add extra:opt/tool demo)
+printf '%s\n' "$release" >kernel/release && : >kernel/config && echo one >extra && cp guest/berth-agent agent
+"${demo[@]}" 2>demo.log || fail "demo: $(cat demo.log)"
+"$berth" image ls demo | grep -q '/opt/tool$' || fail "demo: $("$berth" image ls demo)"
+before=$(stat -c %i demo)
+"${demo[@]}" 2>demo.log || fail "demo: $(cat demo.log)"
+expect_equal "the demo made again without need" "$(stat -c %i demo)" "$before"
+for change in 'echo two >extra' 'printf more >>agent' 'touch option && demo+=(-- --config option)' 'echo \# >option'; do
+  eval "$change"
+  "${demo[@]}" 2>demo.log || fail "demo: $(cat demo.log)"
+  [[ $(stat -c %i demo) != "$before" ]] || fail "the demo is old after: $change"
+  before=$(stat -c %i demo)
+done
+echo mistake >option
+expect_error "mistake is no key" "${demo[@]}"
+expect_equal "the demo after a build that failed" "$(stat -c %i demo)" "$before"
 
 say "what it says of an image"
 "$berth" image inspect oci-erofs | grep -q "^kernel       $release, 3 modules" || fail "inspect: $("$berth" image inspect oci-erofs)"

@@ -14,8 +14,7 @@ umask 022
 images_dir=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)
 builder=${0##*/}
 
-# A builder that another one runs leaves the talking to it.
-say() { [[ -n ${BERTH_BUILDER:-} ]] || printf '%s: %s\n' "$builder" "$*" >&2; }
+say() { printf '%s: %s\n' "$builder" "$*" >&2; }
 die() {
   printf '%s: error: %s\n' "$builder" "$*" >&2
   exit 1
@@ -30,6 +29,10 @@ need_file() { # FILE WHAT-MAKES-IT
   [[ -f $1 ]] || die "no file $1; $2"
 }
 
+find_busybox() {
+  command -v busybox || die "busybox is missing; install Debian's busybox-static (toolchains/install-packages run)"
+}
+
 # One hash of the content of all files named, in the order given, and of the words after "--".
 content_hash() {
   local files=()
@@ -38,12 +41,4 @@ content_hash() {
     shift
   done
   { sha256sum -- "${files[@]}" | cut -d' ' -f1; printf '%s\n' "$@"; } | sha256sum | cut -d' ' -f1
-}
-
-# The reproducible newc archive of folder $1, owned by root, as file $2. The order of names, inode numbers, owners and
-# times are all told, none is the disk's.
-make_cpio() {
-  find "$1" -exec touch -h -d "@$SOURCE_DATE_EPOCH" {} +
-  (cd -- "$1" && find . -mindepth 1 -print0 | sort -z |
-    cpio --null --create --format=newc --reproducible --owner=0:0 --quiet) >"$2"
 }

@@ -61,7 +61,7 @@ case $target in
   kernelrelease) echo 6.1.0-test ;;
 esac
 MAKE
-export STUB=$work PATH=$work/bin:$PATH XDG_CACHE_HOME=$work/cache BERTH_BUILDER=test
+export STUB=$work PATH=$work/bin:$PATH XDG_CACHE_HOME=$work/cache
 unset SOURCE_DATE_EPOCH
 echo 6.1.1-1 >version
 printf 'CONFIG_A=y  # a reason\nCONFIG_B="b"  # a reason\nCONFIG_C=n  # a reason\n' >fragment

@@ -186,7 +186,7 @@ Result<> Builder::MakeRoot() {
   Tree& tree = source_.tree;
   BERTH_TRY(InjectRoot(init_, agent_, tree, loading_));
   const bool in_memory = options_.format == Format::kInitramfs;
-  if (in_memory) BERTH_TRY(InjectInitramfs(init_, agent_, tree, loading_));
+  if (in_memory) BERTH_TRY(LinkInit(tree));
   if (in_memory || options_.modules_in_rootfs) BERTH_TRY(AddModulesTo(tree));
   if (options_.all_root) tree.OwnedByRoot();
   tree.ClampTimes(options_.epoch);

@@ -181,6 +181,11 @@ Result<> InjectRoot(const GuestBinary& init, const GuestBinary& agent, Tree& tre
   return {};
 }
 
+Result<> LinkInit(Tree& tree) {
+  BERTH_ASSIGN(const std::string init, tree.Resolve("sbin/berth-init"));
+  return tree.Link("init", init);
+}
+
 Result<> InjectInitramfs(const GuestBinary& init, const GuestBinary& agent, Tree& tree,
                          Loading& loading) {
   // The kernel opens /dev/console for /init; the node itself comes from the archive within it.

@@ -36,6 +36,8 @@ Result<> CheckConfig(const GuestBinary& init, const std::string& path, const std
 // Mount points, the binaries, the names that PID 1 is called by where the image has none.
 Result<> InjectRoot(const GuestBinary& init, const GuestBinary& agent, Tree& tree,
                     Loading& loading);
+// /init, for a root file system that is itself the initramfs: the kernel starts that name.
+Result<> LinkInit(Tree& tree);
 // The small one that leads to another root: /init, the agent, mount points.
 Result<> InjectInitramfs(const GuestBinary& init, const GuestBinary& agent, Tree& tree,
                          Loading& loading);
