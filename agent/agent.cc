@@ -17,6 +17,7 @@
 #include "agent/ping.h"
 #include "agent/service_link.h"
 #include "protocol/base/clock.h"
+#include "protocol/base/text.h"
 #include "protocol/wire/handshake.h"
 
 namespace berth::agent {
@@ -128,8 +129,8 @@ void Agent::TakeControl(const ControlPacket& packet) {
   auto& down = *event.mutable_going_down();
   down.set_mode(static_cast<v1::Shutdown::Mode>(packet.mode));
   down.set_cause(static_cast<v1::GuestEvent::GoingDown::Cause>(packet.cause));
-  down.set_name(Utf8(std::string_view(packet.name, strnlen(packet.name, sizeof(packet.name)))
-                         .substr(0, wire::kMaxServiceNameBytes)));
+  down.set_name(Utf8(std::string_view(packet.name, strnlen(packet.name, sizeof(packet.name))),
+                     wire::kMaxServiceNameBytes));
   if (packet.main_exit_signal > 0) {
     down.set_signal(static_cast<uint32_t>(packet.main_exit_signal));
   } else if (packet.main_exit_code >= 0) {

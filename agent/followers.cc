@@ -38,7 +38,7 @@ bool Followers::SendNow(wire::Channel& channel, const std::string& bytes) {
 void Followers::Publish(v1::GuestEvent event) {
   unheard_.remove_if([&](const auto& old) { return old.event_case() == event.event_case(); });
   event.set_seq(++last_seq_);
-  event.set_monotonic_us(static_cast<uint64_t>(MonotonicNs()) / 1000);
+  event.set_monotonic_us(ToMicroseconds(MonotonicNs()));
   const auto bytes = Encode(event);
   if (!bytes) return;
   unheard_.push_back(std::move(event));

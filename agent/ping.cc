@@ -13,7 +13,7 @@ Result<v1::Envelope> AnswerPing(const v1::Ping& ping) {
   }
   v1::Envelope answer;
   answer.mutable_pong()->set_payload(ping.payload());
-  answer.mutable_pong()->set_monotonic_us(static_cast<uint64_t>(MonotonicNs()) / 1000);
+  answer.mutable_pong()->set_monotonic_us(ToMicroseconds(MonotonicNs()));
   return answer;
 }
 

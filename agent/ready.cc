@@ -11,6 +11,7 @@
 #include <boost/asio/use_awaitable.hpp>
 
 #include "protocol/base/log.h"
+#include "protocol/base/text.h"
 #include "protocol/wire/channel.h"
 #include "protocol/wire/expiry.h"
 #include "protocol/wire/handshake.h"
@@ -26,20 +27,18 @@ constexpr auto kFirstBackoff = 50ms;
 constexpr auto kMaxBackoff = 5s;
 constexpr auto kConnectTimeout = 5s;
 
-uint64_t Microseconds(int64_t ns) { return ns > 0 ? static_cast<uint64_t>(ns) / 1000 : 0; }
-
 v1::Envelope MakeReady(const BootRecord& boot) {
   v1::Envelope message;
   auto& ready = *message.mutable_ready();
   for (const BootRecord::Phase& each : boot.phases) {
     auto& phase = *ready.add_phases();
-    phase.set_name(each.name);
-    phase.set_monotonic_us(Microseconds(each.monotonic_ns));
+    phase.set_name(Utf8(each.name));
+    phase.set_monotonic_us(ToMicroseconds(each.monotonic_ns));
   }
   ready.set_agent_starts(boot.agent_starts);
   utsname system = {};
-  if (uname(&system) == 0) ready.set_kernel_release(system.release);
-  ready.set_sent_monotonic_us(Microseconds(MonotonicNs()));
+  if (uname(&system) == 0) ready.set_kernel_release(Utf8(system.release));
+  ready.set_sent_monotonic_us(ToMicroseconds(MonotonicNs()));
   return message;
 }
 

@@ -11,6 +11,7 @@
 #include <cstring>
 #include <utility>
 
+#include "protocol/base/text.h"
 #include "protocol/wire/channel.h"
 #include "protocol/wire/expiry.h"
 #include "protocol/wire/limits.h"
@@ -26,9 +27,6 @@ std::string Text(const char (&field)[size]) {
   return Utf8(std::string_view(field, strnlen(field, size)));
 }
 
-// 0 stays "never".
-uint64_t MicrosecondsOf(int64_t ns) { return ns > 0 ? static_cast<uint64_t>(ns) / 1000 : 0; }
-
 v1::ServiceReply::Service ToMessage(const ServiceRow& row) {
   v1::ServiceReply::Service service;
   service.set_name(Text(row.name));
@@ -43,11 +41,11 @@ v1::ServiceReply::Service ToMessage(const ServiceRow& row) {
   }
   service.set_main(row.main != 0);
   service.set_oneshot(row.oneshot != 0);
-  service.set_wanted_us(MicrosecondsOf(row.wanted_ns));
-  service.set_start_us(MicrosecondsOf(row.start_ns));
-  service.set_ready_us(MicrosecondsOf(row.ready_ns));
-  service.set_restart_us(MicrosecondsOf(row.restart_ns));
-  service.set_first_ready_us(MicrosecondsOf(row.first_ready_ns));
+  service.set_wanted_us(ToMicroseconds(row.wanted_ns));
+  service.set_start_us(ToMicroseconds(row.start_ns));
+  service.set_ready_us(ToMicroseconds(row.ready_ns));
+  service.set_restart_us(ToMicroseconds(row.restart_ns));
+  service.set_first_ready_us(ToMicroseconds(row.first_ready_ns));
   service.set_waits_for(Text(row.waits_for));
   service.set_detail(Text(row.detail));
   return service;
@@ -155,41 +153,9 @@ v1::ServiceReply ToReply(const ServiceOutcome& outcome) {
   v1::ServiceReply reply;
   reply.set_errnum(outcome.answer.errnum);
   reply.set_message(Text(outcome.answer.message));
-  reply.set_monotonic_us(MicrosecondsOf(MonotonicNs()));
+  reply.set_monotonic_us(ToMicroseconds(MonotonicNs()));
   for (const ServiceRow& row : outcome.rows) *reply.add_services() = ToMessage(row);
   return reply;
-}
-
-std::string Utf8(std::string_view text) {
-  std::string clean;
-  clean.reserve(text.size());
-  for (size_t i = 0; i < text.size();) {
-    const auto lead = static_cast<uint8_t>(text[i]);
-    const size_t length = lead < 0x80             ? 1
-                          : lead >> 5 == 0b110    ? 2
-                          : lead >> 4 == 0b1110   ? 3
-                          : lead >> 3 == 0b1'1110 ? 4
-                                                  : 0;
-    uint32_t point = length <= 1 ? lead : lead & (0xffU >> (length + 1));
-    bool good = length > 0 && i + length <= text.size();
-    for (size_t k = 1; good && k < length; ++k) {
-      const auto next = static_cast<uint8_t>(text[i + k]);
-      good = (next & 0xc0) == 0x80;
-      point = point << 6 | (next & 0x3fU);
-    }
-    // Overlong forms, surrogates and what lies beyond Unicode are none either.
-    constexpr uint32_t kLeast[] = {0, 0, 0x80, 0x800, 0x10000};
-    good =
-        good && point >= kLeast[length] && point <= 0x10ffff && (point < 0xd800 || point > 0xdfff);
-    if (good) {
-      clean += text.substr(i, length);
-      i += length;
-    } else {
-      clean += '?';
-      ++i;
-    }
-  }
-  return clean;
 }
 
 }  // namespace berth::agent

@@ -46,9 +46,6 @@ Result<ServiceRequest> ToRequest(const v1::ServiceCall& call);
 
 v1::ServiceReply ToReply(const ServiceOutcome& outcome);
 
-// `text` with what is not UTF-8 in it replaced: a proto3 string that is not fails its receiver.
-std::string Utf8(std::string_view text);
-
 }  // namespace berth::agent
 
 #endif  // BERTH_AGENT_SERVICE_LINK_H_

@@ -16,6 +16,7 @@
 #include "protocol/base/clock.h"
 #include "protocol/base/io.h"
 #include "protocol/base/log.h"
+#include "protocol/base/text.h"
 #include "protocol/base/unique_fd.h"
 
 namespace berth::init {
@@ -129,9 +130,7 @@ std::string ServiceTable(std::span<const ServiceRow> rows, int64_t now_ns) {
     }
     text.erase(text.find_last_not_of(' ') + 1);
     // What a service says of itself must not move the cursor of whoever looks.
-    std::ranges::replace_if(
-        text, [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; }, '?');
-    out += text + "\n";
+    out += Printable(text) + "\n";
   }
   return out;
 }

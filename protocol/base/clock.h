@@ -26,6 +26,9 @@ inline int64_t RealtimeNs() {
   return int64_t{ts.tv_sec} * 1'000'000'000 + ts.tv_nsec;
 }
 
+// As the protocol counts them; what is no time of a running machine becomes 0, "never".
+inline uint64_t ToMicroseconds(int64_t ns) { return ns > 0 ? static_cast<uint64_t>(ns) / 1000 : 0; }
+
 class Deadline {
  public:
   using Clock = std::chrono::steady_clock;

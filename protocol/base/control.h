@@ -5,8 +5,9 @@
 //
 //   init → agent   kBootPhase × n, kBootPhasesEnd   right after each start of the agent
 //   init → agent   kShuttingDown                    once, when the staged shutdown begins
-//   init → agent   kGoingDown                       once, when only the agent is left: the exit
-//   report agent → init   kShutdown                        the host asked for it
+//   init → agent   kGoingDown                       once, when only the agent is left: the end
+//
+//   agent → init   kShutdown                        the host asked for it
 //
 // One packet is one ControlPacket, in host byte order: both ends come from one build and run on one
 // machine. A packet of another size or an unknown kind is dropped by the receiver. Neither end

@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "protocol/base/log.h"
 
+
 #include <unistd.h>
 
 #include <algorithm>
 #include <string>
+
+#include "protocol/base/text.h"
 
 namespace berth {
 namespace {
@@ -35,8 +38,7 @@ void Log(LogLevel level, std::string_view program, std::string_view text) {
   line += Name(level);
   line += ": ";
   line += text.substr(0, kMaxLineBytes);
-  std::ranges::replace_if(
-      line, [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; }, '?');
+  line = Printable(line);
   line += '\n';
   // Nowhere to report a failed write of a log line.
   [[maybe_unused]] const ssize_t n = write(STDERR_FILENO, line.data(), line.size());

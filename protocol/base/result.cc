@@ -164,14 +164,15 @@ std::string ErrnoName(int errnum) {
   return "errno " + std::to_string(errnum);
 }
 
+std::string ErrnoText(int errnum) {
+  return ErrnoName(errnum) + " (" + std::strerror(errnum) + ")";
+}
+
 std::string Error::Message() const {
   std::string text(step.name());
   if (errnum != 0) {
     text += ": ";
-    text += ErrnoName(errnum);
-    text += " (";
-    text += std::strerror(errnum);
-    text += ")";
+    text += ErrnoText(errnum);
   }
   if (!detail.empty()) {
     text += ": ";

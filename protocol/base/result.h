@@ -59,6 +59,9 @@ inline std::unexpected<Error> Fail(Step step, int errnum, std::string detail,
 // numbers.
 std::string ErrnoName(int errnum);
 
+// "ECONNREFUSED (Connection refused)", of any number.
+std::string ErrnoText(int errnum);
+
 // The symbolic name, or nullptr where Linux has none. Async-signal-safe.
 const char* ErrnoSymbol(int errnum);
 

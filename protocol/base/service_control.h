@@ -3,9 +3,11 @@
 // The socket on which PID 1 takes orders about its services: /run/berth/init.sock, SOCK_SEQPACKET,
 // mode 0600. `berth-init status` and the agent speak it alike.
 //
-//   client → init   one request: a ServiceRequest, with `text_bytes` of text behind it in the
-//   packet init → client   for kList and kStatus a ServiceRow for each service init → client   one
-//   ServiceAnswer; then PID 1 closes
+//   client → init   one packet: a ServiceRequest, and `text_bytes` of text behind it
+//
+//   init → client   for kList and kStatus a ServiceRow for each service
+//
+//   init → client   one ServiceAnswer; then PID 1 closes
 //
 // One connection is one request. PID 1 answers start, stop and restart when the service has got
 // there or the request's deadline has passed. Packets are in host byte order: both ends come from

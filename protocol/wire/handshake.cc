@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "protocol/base/text.h"
 #include "protocol/wire/limits.h"
 
 #ifndef BERTH_BUILD_ID
@@ -18,14 +19,6 @@ std::string Range(const v1::Hello& hello) {
     text += "–" + std::to_string(hello.generation());
   }
   return text;
-}
-
-// What a peer says about itself ends up on a terminal.
-std::string Printable(std::string_view text, size_t max_bytes) {
-  std::string clean(text.substr(0, max_bytes));
-  std::ranges::replace_if(
-      clean, [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; }, '?');
-  return clean;
 }
 
 }  // namespace
@@ -62,14 +55,16 @@ v1::Failure ToFailure(const Error& error) {
   v1::Failure failure;
   failure.set_step(std::string(error.step.name()));
   failure.set_errnum(error.errnum);
-  failure.set_detail(error.detail.substr(0, kMaxFailureBytes));
-  failure.set_hint(error.hint.substr(0, kMaxFailureBytes));
+  failure.set_detail(Utf8(error.detail, kMaxFailureBytes));
+  failure.set_hint(Utf8(error.hint, kMaxFailureBytes));
   return failure;
 }
 
 Error FromFailure(const v1::Failure& failure) {
+  // One that no kernel has, as 0: a number for which there is a name, and nothing else.
+  const int errnum = IsErrno(failure.errnum()) ? failure.errnum() : 0;
   // The peer's step is data, ours a literal: it goes in front of the detail.
-  return Error{"guest", failure.errnum(),
+  return Error{"guest", errnum,
                Printable(failure.step(), kMaxNameBytes) + ": " +
                    Printable(failure.detail(), kMaxFailureBytes),
                Printable(failure.hint(), kMaxFailureBytes)};

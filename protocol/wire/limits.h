@@ -54,6 +54,9 @@ inline constexpr size_t kMaxServiceTextBytes = 256;  // ServiceReply.message, Se
 inline constexpr size_t kMaxMistakesBytes = 4096;    // ConfigureRefused.mistakes
 inline constexpr size_t kMaxConfigBytes = kMaxConfigureBytes;  // Configure.toml
 // Connections that follow at once: one more, and the oldest is closed.
+// Linux keeps its errno values below (MAX_ERRNO of include/linux/err.h).
+inline constexpr int kMaxErrno = 4095;
+constexpr bool IsErrno(int errnum) { return errnum >= 0 && errnum <= kMaxErrno; }
 inline constexpr int kMaxFollowers = 4;
 
 inline constexpr auto kHandshakeTimeout = 10s;  // from the connection to the peer's whole Hello

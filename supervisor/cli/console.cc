@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include "protocol/base/text.h"
 #include "supervisor/cli/command.h"
 
 namespace berth::cli {
@@ -25,11 +26,8 @@ std::string_view Tail(std::string_view text, size_t lines) {
 // A guest's bytes on a person's terminal: text, but nothing that drives the terminal.
 std::string ForTerminal(std::string_view text) {
   std::string out(text);
-  for (char& c : out) {
-    const auto byte = static_cast<uint8_t>(c);
-    if ((byte < 0x20 && c != '\n' && c != '\t') || byte == 0x7f) c = c == '\r' ? ' ' : '?';
-  }
-  return out;
+  std::ranges::replace(out, '\r', ' ');
+  return Printable(out, std::string_view::npos, "\n\t");
 }
 
 }  // namespace

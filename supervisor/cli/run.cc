@@ -59,13 +59,19 @@ class Removal {
 // Until the guest ends the VM. Our exit code is that of its main service.
 int AwaitEnd(const Shared& shared, Client& client, const std::string& name,
              const std::optional<uint64_t>& timeout_ms) {
+  using std::chrono::milliseconds;
   json params = {{"name", name}, {"states", {"Stopped", "Failed"}}};
-  if (timeout_ms) params["timeout_ms"] = *timeout_ms;
+  const auto until = Deadline::Clock::now() + milliseconds(timeout_ms.value_or(0));
   Outcome<json> ended = std::unexpected(Failure{});
   do {
-    // berthd waits an hour at most; without a timeout of ours it is asked again.
+    // berthd waits an hour at most, and is asked again.
+    if (timeout_ms) {
+      const auto left = std::chrono::ceil<milliseconds>(until - Deadline::Clock::now()).count();
+      params["timeout_ms"] = std::max<int64_t>(left, 0);
+    }
     ended = client.Call("compute.vm.wait", params, Deadline::In(kVmCall));
-  } while (!ended && ended.error().exit_code == kTimedOutCode && !timeout_ms);
+  } while (!ended && ended.error().exit_code == kTimedOutCode &&
+           (!timeout_ms || Deadline::Clock::now() < until));
   if (!ended) {
     if (ended.error().exit_code != kTimedOutCode) {
       return Report("run", {daemon::kExitBerthFailed, ended.error().message});

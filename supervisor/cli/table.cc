@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "supervisor/cli/table.h"
 
+
 #include <fmt/format.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <ctime>
+
+#include "protocol/base/text.h"
 
 namespace berth::cli {
 namespace {
@@ -68,9 +71,7 @@ size_t TerminalWidth() {
 
 std::string OneLine(std::string text) {
   std::ranges::replace(text, '\n', ' ');
-  std::ranges::replace_if(
-      text, [](char c) { return static_cast<uint8_t>(c) < 0x20 || c == 0x7f; }, '?');
-  return text;
+  return Printable(text);
 }
 
 std::string ClockTime(int64_t realtime_ns) {

@@ -10,6 +10,7 @@
 #include <boost/asio/use_awaitable.hpp>
 
 #include "protocol/base/io.h"
+#include "protocol/base/text.h"
 #include "supervisor/lifecycle/evidence.h"
 
 namespace berth::daemon {
@@ -27,7 +28,7 @@ std::string NamedIn(const json& params) {
   const json& holder = spec == params.end() ? params : *spec;
   const auto name = holder.find("name");
   if (name == holder.end() || !name->is_string()) return {};
-  return lifecycle::Printable(name->get<std::string>(), kMaxVmNameBytes);
+  return Printable(name->get<std::string>(), kMaxVmNameBytes);
 }
 
 }  // namespace

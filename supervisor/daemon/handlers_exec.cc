@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "protocol/base/text.h"
 #include "protocol/wire/limits.h"
 #include "supervisor/daemon/handlers.h"
 #include "supervisor/lifecycle/evidence.h"
@@ -93,7 +94,7 @@ HandlerResult VmExec(Service& service, json params, Caller caller) {
   for (const std::string& each : start.argv()) shown += (shown.empty() ? "" : " ") + each;
   // Recorded before it happens: who asked for what.
   vm->Note(lifecycle::EntryKind::kExec,
-           caller.Text() + ": " + lifecycle::Printable(shown, kMaxShownCommandBytes));
+           caller.Text() + ": " + Printable(shown, kMaxShownCommandBytes));
   auto fd = co_await instance->OpenExec(std::move(start), Deadline::In(kOpenTimeout));
   if (!fd) co_return std::unexpected(fd.error());
   co_return Answer{{{"handover", true}}, std::move(*fd)};

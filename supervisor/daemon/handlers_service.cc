@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "protocol/base/text.h"
 #include "protocol/wire/limits.h"
 #include "supervisor/daemon/handlers.h"
 #include "supervisor/daemon/render_service.h"
@@ -21,7 +22,7 @@ Outcome<v1::ServiceCall> CallOf(const json& params) {
   const std::string word = params["verb"];
   const auto verb = ServiceVerbNamed(word);
   if (!verb) {
-    return refuse("'" + lifecycle::Printable(word, wire::kMaxNameBytes) + "' is no verb",
+    return refuse("'" + Printable(word, wire::kMaxNameBytes) + "' is no verb",
                   "ls, status, start, stop, restart or reload");
   }
   const std::string name = params.value("service", "");
@@ -58,7 +59,7 @@ HandlerResult VmService(Service& service, json params, Caller caller) {
   if (call->verb() != v1::ServiceCall::LIST && call->verb() != v1::ServiceCall::STATUS) {
     vm->Note(lifecycle::EntryKind::kService,
              caller.Text() + ": " + params["verb"].get<std::string>() + " " +
-                 lifecycle::Printable(call->name(), wire::kMaxServiceNameBytes));
+                 Printable(call->name(), wire::kMaxServiceNameBytes));
   }
   const Deadline deadline =
       Deadline::In(milliseconds(static_cast<int64_t>(call->timeout_ms())) + kSlack);
@@ -70,7 +71,7 @@ HandlerResult VmService(Service& service, json params, Caller caller) {
         Fault{reply->errnum() == ETIMEDOUT ? Kind::kTimedOut : Kind::kFailed,
               "service",
               reply->errnum(),
-              lifecycle::Printable(reply->message(), wire::kMaxServiceTextBytes),
+              Printable(reply->message(), wire::kMaxServiceTextBytes),
               {}});
   }
   co_return Answer{ServicesJson(*reply), {}};

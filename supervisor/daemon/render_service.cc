@@ -3,6 +3,7 @@
 
 #include <array>
 
+#include "protocol/base/text.h"
 #include "protocol/wire/limits.h"
 #include "supervisor/lifecycle/evidence.h"
 
@@ -31,7 +32,7 @@ std::string_view NameOf(int value, const std::array<std::string_view, size>& nam
 json Ms(uint64_t us) { return us == 0 ? json() : json(static_cast<double>(us) / 1000); }
 
 std::string Clean(const std::string& text) {
-  return lifecycle::Printable(text, wire::kMaxServiceTextBytes);
+  return Printable(text, wire::kMaxServiceTextBytes);
 }
 
 json RowJson(const Row& row) {

@@ -8,6 +8,7 @@
 #include <optional>
 
 #include "protocol/base/log.h"
+#include "protocol/base/text.h"
 #include "protocol/wire/handshake.h"
 #include "protocol/wire/limits.h"
 #include "supervisor/daemon/shim_instance.h"
@@ -62,7 +63,7 @@ awaitable<void> ShimInstance::FollowReady(Self self) {
 
 void ShimInstance::TakeReady(const guest::ReadyReport& report) {
   const auto printable = [](const std::string& text) {
-    return lifecycle::Printable(text, wire::kMaxNameBytes);
+    return Printable(text, wire::kMaxNameBytes);
   };
   lifecycle::GuestReady ready;
   ready.generation = report.generation;
@@ -215,7 +216,7 @@ awaitable<Result<>> ShimInstance::TakeGuestEvent(wire::Channel& channel,
     const auto& refused = event.configure_refused();
     const std::string errnum = refused.errnum() != 0 ? ErrnoName(refused.errnum()) + ": " : "";
     view_.configure_refused =
-        errnum + lifecycle::Printable(refused.mistakes(), wire::kMaxMistakesBytes);
+        errnum + Printable(refused.mistakes(), wire::kMaxMistakesBytes);
     ++view_.configure_refusals;
     Changed();
   }

@@ -114,12 +114,20 @@ Result<> CheckServiceReply(const v1::ServiceReply& reply) {
   if (reply.services_size() > wire::kMaxServices) {
     return Fail("service", E2BIG, "more services than " + std::to_string(wire::kMaxServices));
   }
-  const auto fits = [](const v1::ServiceReply::Service& row) {
+  constexpr uint32_t kMaxInt = INT32_MAX;
+  constexpr uint32_t kSignals = 65;  // NSIG
+  // What a clock that counts nanoseconds in 63 bits can show.
+  const auto fits_clock = [](uint64_t us) { return us <= INT64_MAX / 1000; };
+  const auto fits = [&](const v1::ServiceReply::Service& row) {
     return row.name().size() <= wire::kMaxServiceNameBytes &&
            row.waits_for().size() <= wire::kMaxServiceNameBytes &&
-           row.detail().size() <= wire::kMaxServiceTextBytes;
+           row.detail().size() <= wire::kMaxServiceTextBytes &&
+           row.restarts() <= kMaxInt && row.pid() <= kMaxInt && row.code() <= 255 &&
+           row.signal() < kSignals && fits_clock(row.wanted_us()) && fits_clock(row.start_us()) &&
+           fits_clock(row.ready_us()) && fits_clock(row.restart_us()) &&
+           fits_clock(row.first_ready_us());
   };
-  if (reply.errnum() < 0 || reply.message().size() > wire::kMaxServiceTextBytes ||
+  if (!wire::IsErrno(reply.errnum()) || !fits_clock(reply.monotonic_us()) || reply.message().size() > wire::kMaxServiceTextBytes ||
       !std::ranges::all_of(reply.services(), fits)) {
     return Fail("service", EMSGSIZE, "the guest's answer does not keep its bounds");
   }
@@ -129,7 +137,7 @@ Result<> CheckServiceReply(const v1::ServiceReply& reply) {
 Result<> CheckGuestEvent(const v1::GuestEvent& event) {
   if (event.going_down().name().size() > wire::kMaxServiceNameBytes ||
       event.configure_refused().mistakes().size() > wire::kMaxMistakesBytes ||
-      event.configure_refused().errnum() < 0) {
+      !wire::IsErrno(event.configure_refused().errnum())) {
     return Fail("guest-event", EMSGSIZE, "the guest's event does not keep its bounds");
   }
   return {};

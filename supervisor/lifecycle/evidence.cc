@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "supervisor/lifecycle/evidence.h"
 
+
 #include <fmt/format.h>
 
 #include <csignal>
 #include <cstring>
 #include <vector>
+
+#include "protocol/base/text.h"
 
 namespace berth::lifecycle {
 namespace {
@@ -55,14 +58,6 @@ Fault FromShim(Kind kind, const shim::Failure& failure) {
 }
 
 }  // namespace
-
-std::string Printable(std::string_view text, size_t max_bytes) {
-  std::string clean(text.substr(0, max_bytes));
-  for (char& c : clean) {
-    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = '?';
-  }
-  return clean;
-}
 
 std::string ShowDuration(std::chrono::milliseconds duration) {
   if (duration.count() != 0 && duration.count() % 1000 == 0) {

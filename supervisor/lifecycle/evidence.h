@@ -20,9 +20,6 @@ std::string GuestCause(std::string_view console);
 // The last `lines` lines that are not blank, joined by " | ", printable.
 std::string LastLines(std::string_view log, int lines);
 
-// Without control characters, at most `max_bytes`.
-std::string Printable(std::string_view text, size_t max_bytes);
-
 // "8 s", "1500 ms": whole seconds as seconds.
 std::string ShowDuration(std::chrono::milliseconds duration);
 

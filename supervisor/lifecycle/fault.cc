@@ -1,14 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "supervisor/lifecycle/fault.h"
 
-#include <cstring>
-
 namespace berth::lifecycle {
 
 std::string Fault::Message() const {
   std::string text = step;
   if (errnum != 0) {
-    text += ": " + ErrnoName(errnum) + " (" + strerrordesc_np(errnum) + ")";
+    text += ": " + ErrnoText(errnum);
   }
   if (!detail.empty()) text += ": " + detail;
   if (!hint.empty()) text += "; " + hint;

@@ -7,6 +7,7 @@
 #include <csignal>
 #include <cstring>
 
+#include "protocol/base/text.h"
 #include "protocol/wire/limits.h"
 #include "supervisor/lifecycle/evidence.h"
 
