@@ -52,15 +52,17 @@ void AddMember(std::string& text, const std::string& group, const std::string& m
   text.insert(end, (members == end ? "" : ",") + member);
 }
 
-std::string ReadOrEmpty(const char* path) {
+// Empty where there is none. One that cannot be read is not to be replaced either.
+Result<std::string> ReadAccounts(const char* path) {
   auto text = ReadFile(path, kMaxAccountsBytes);
-  return text ? std::move(*text) : std::string();
+  if (!text && text.error().errnum == ENOENT) return std::string();
+  return text;
 }
 
 Result<> WriteOne(const FileConfig& file) {
   const size_t slash = file.path.rfind('/');
   if (slash > 0) BERTH_TRY(MakeDirs(file.path.substr(0, slash), 0755));
-  BERTH_TRY(WriteFileAtomic(file.path, file.content, file.mode));
+  FileOwner owner;
   if (!file.owner.empty()) {
     const size_t colon = std::min(file.owner.find(':'), file.owner.size());
     const std::string_view group =
@@ -69,11 +71,9 @@ Result<> WriteOne(const FileConfig& file) {
         const Account who,
         ResolveAccount(
             {.user = std::string_view(file.owner).substr(0, colon), .group = group, .groups = {}}));
-    if (chown(file.path.c_str(), who.uid, who.gid) != 0) return ErrnoError("file", file.path);
+    owner = {who.uid, who.gid};
   }
-  // After the owner: chown(2) takes setuid and setgid away. Before it the umask took bits.
-  if (chmod(file.path.c_str(), file.mode) != 0) return ErrnoError("file", file.path);
-  return {};
+  return WriteFileAtomic(file.path, file.content, file.mode, owner);
 }
 
 }  // namespace
@@ -121,7 +121,8 @@ void SetSysctls(const Config& config) {
   }
 }
 
-Result<> MountConfigured(const Config& config, ModuleLoader& modules, UeventSocket& uevents) {
+Result<> MountConfigured(const Config& config, ModuleLoader& modules, UeventSocket& uevents,
+                         std::vector<MountConfig>* mounted_too) {
   for (const MountConfig& row : config.mounts) {
     const Filesystem what{.step = "mount",
                           .source = row.source,
@@ -132,6 +133,7 @@ Result<> MountConfigured(const Config& config, ModuleLoader& modules, UeventSock
                           .format_if_blank = row.format_if_blank,
                           .wait = row.wait};
     auto mounted = MountFilesystem(what, modules, uevents);
+    if (mounted && mounted_too != nullptr) mounted_too->push_back(row);
     if (mounted) continue;
     if (row.fatal) return mounted;
     Warn(mounted.error());
@@ -157,7 +159,11 @@ AccountFiles WithUsers(AccountFiles files, const std::vector<UserConfig>& users)
 
 void AddUsers(const Config& config) {
   if (config.users.empty()) return;
-  const AccountFiles before{ReadOrEmpty(kPasswd), ReadOrEmpty(kGroup)};
+  auto passwd = ReadAccounts(kPasswd);
+  auto group = ReadAccounts(kGroup);
+  if (!passwd) return Warn(passwd.error());
+  if (!group) return Warn(group.error());
+  const AccountFiles before{std::move(*passwd), std::move(*group)};
   const AccountFiles after = WithUsers(before, config.users);
   constexpr unsigned kMode = 0644;
   if (after.group != before.group) {

@@ -20,7 +20,8 @@ void LoadModules(const Config& config, ModuleLoader& modules);
 void SetSysctls(const Config& config);
 
 // Each mount, in the order of the file. The error of one that is `fatal`.
-Result<> MountConfigured(const Config& config, ModuleLoader& modules, UeventSocket& uevents);
+Result<> MountConfigured(const Config& config, ModuleLoader& modules, UeventSocket& uevents,
+                         std::vector<MountConfig>* mounted = nullptr);
 
 // Gives each user of init.toml that /etc/passwd and /etc/group lack a line there, so that the
 // image's programs know the name too. Before the files, which may belong to them.

@@ -78,9 +78,12 @@ Result<std::string> ReadFile(const char* path, size_t max_bytes) {
   }
 }
 
-Result<> WriteFileAtomic(const std::string& path, std::string_view content, unsigned mode) {
+Result<> WriteFileAtomic(const std::string& path, std::string_view content, mode_t mode,
+                         const std::optional<FileOwner>& owner) {
   const std::string temporary = path + ".new";
-  UniqueFd fd(open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, mode));
+  // One that is there is another's, whoever may write in this directory, or was left behind.
+  if (unlink(temporary.c_str()) != 0 && errno != ENOENT) return ErrnoError("unlink", temporary);
+  UniqueFd fd(open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, S_IRUSR | S_IWUSR));
   if (!fd) return ErrnoError("open", temporary);
   const auto undo = [&](std::unexpected<Error> error) {
     unlink(temporary.c_str());
@@ -92,6 +95,11 @@ Result<> WriteFileAtomic(const std::string& path, std::string_view content, unsi
     if (n < 0) return undo(ErrnoError("write", temporary));
     content.remove_prefix(static_cast<size_t>(n));
   }
+  if (owner && fchown(fd.get(), owner->uid, owner->gid) != 0) {
+    return undo(ErrnoError("chown", temporary));
+  }
+  // Behind the owner, for chown(2) takes setuid and setgid away; and the umask takes none.
+  if (fchmod(fd.get(), mode) != 0) return undo(ErrnoError("chmod", temporary));
   if (fsync(fd.get()) != 0) return undo(ErrnoError("fsync", temporary));
   if (rename(temporary.c_str(), path.c_str()) != 0) return undo(ErrnoError("rename", path));
   const size_t slash = path.rfind('/');

@@ -4,7 +4,10 @@
 #ifndef BERTH_PROTOCOL_BASE_IO_H_
 #define BERTH_PROTOCOL_BASE_IO_H_
 
+#include <sys/types.h>
+
 #include <cstddef>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -32,9 +35,16 @@ inline Result<> WriteFull(int fd, std::string_view text, Deadline deadline) {
 // The whole of a file of at most `max_bytes`; EFBIG where it is longer. Works on /proc and /sys.
 Result<std::string> ReadFile(const char* path, size_t max_bytes);
 
+struct FileOwner {
+  uid_t uid = 0;
+  gid_t gid = 0;
+};
+
 // Replaces `path` by `content`, durably: temporary file beside it, fsync, rename, fsync of the
-// directory. A crash leaves the old file or the new one, never half.
-Result<> WriteFileAtomic(const std::string& path, std::string_view content, unsigned mode);
+// directory. A crash leaves the old file or the new one, never half. The file has `mode` whatever
+// the umask, and has it and its owner before it has its name.
+Result<> WriteFileAtomic(const std::string& path, std::string_view content, mode_t mode,
+                         const std::optional<FileOwner>& owner = {});
 
 // Writes `content` into an existing file (a /proc or /sys knob) with one write.
 Result<> WriteKnob(const char* path, std::string_view content);

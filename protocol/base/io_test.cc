@@ -96,6 +96,31 @@ TEST_F(TemporaryDir, WriteFileAtomicReplacesAndLeavesNothingBeside) {
   EXPECT_EQ(files, 1);
 }
 
+TEST_F(TemporaryDir, WriteFileAtomicTakesNothingFromWhoMayWriteBesideIt) {
+  const std::string path = dir_ + "/f";
+  const std::string other = dir_ + "/other";
+  ASSERT_TRUE(WriteFileAtomic(other, "kept", 0600));
+  ASSERT_EQ(symlink(other.c_str(), (path + ".new").c_str()), 0);
+  ASSERT_TRUE(WriteFileAtomic(path, "first", 0600));
+  EXPECT_EQ(ReadFile(other.c_str(), 16).value(), "kept");
+  // Opened for writing, one that nobody reads would wait for ever.
+  ASSERT_EQ(mkfifo((path + ".new").c_str(), 0666), 0);
+  ASSERT_TRUE(WriteFileAtomic(path, "second", 0600));
+  EXPECT_EQ(ReadFile(path.c_str(), 16).value(), "second");
+}
+
+TEST_F(TemporaryDir, WriteFileAtomicGivesModeAndOwnerWhateverTheUmask) {
+  const std::string path = dir_ + "/f";
+  const mode_t umask_before = umask(077);
+  const auto written = WriteFileAtomic(path, "x", 04755, FileOwner{geteuid(), getegid()});
+  umask(umask_before);
+  ASSERT_TRUE(written);
+  struct stat st = {};
+  ASSERT_EQ(stat(path.c_str(), &st), 0);
+  EXPECT_EQ(st.st_mode & 07777, 04755U);
+  EXPECT_EQ(st.st_uid, geteuid());
+}
+
 TEST_F(TemporaryDir, WriteFileAtomicThatFailsKeepsTheOldFile) {
   const std::string path = dir_ + "/f";
   ASSERT_EQ(mkdir(path.c_str(), 0700), 0);  // rename(2) refuses to put a file over a directory
