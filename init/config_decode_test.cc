@@ -116,6 +116,8 @@ TEST(DecodeConfig, MountMistakes) {
   EXPECT_THAT(Mistakes("[[mount]]\ntarget='a'\ntype='tmpfs'"),
               ElementsAre("t:2:8: mount.target: \"a\" is not an absolute path"));
   EXPECT_THAT(Mistakes("[[mount]]\ntarget='/'\ntype='tmpfs'"), ElementsAre(HasSubstr("the root")));
+  EXPECT_THAT(Mistakes("[[mount]]\ntarget='/a'\nsource='/b'\noptions=['bind', 'ro', 'size=4M']"),
+              ElementsAre(HasSubstr("mount.options: \"size=4M\" is for a file system")));
   EXPECT_THAT(Mistakes("[[mount]]\ntarget='/a'\ntype='xfs'\nsource='/dev/vdb'\nformat='if-blank'"),
               ElementsAre(HasSubstr("mount.format: only an ext4")));
   EXPECT_THAT(

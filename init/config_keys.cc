@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "init/config_keys.h"
 
+#include <sys/mount.h>
+
 #include <algorithm>
 
 namespace berth::init {
@@ -88,13 +90,18 @@ void ReadFormat(ConfigReader& reader, const ConfigNode& node, bool& if_blank) {
 void CheckMount(ConfigReader& reader, const ConfigNode& node, MountConfig& mount) {
   if (node.syntax_mistake >= 0) return;  // what is missing may be what could not be read
   const ConfigNode* source = node.Find("source");
-  const bool bind = (mount.flags & 4096UL) != 0;  // MS_BIND
+  const bool bind = (mount.flags & MS_BIND) != 0;
   const bool device = mount.source.starts_with("/dev/");
   if (source == nullptr) {
     if (!IsNodevType(mount.type)) reader.Mistake(node, "no \"source\", which it needs");
     mount.source = mount.type;
   } else if (mount.type.empty() && !bind && !device && !mount.source.empty()) {
     reader.Mistake(node, "no \"type\": it can be told from a device alone");
+  }
+  if (bind && !mount.data.empty()) {
+    const ConfigReader::Path path(reader, "options");
+    reader.Mistake(node.Find("options")->key_place,
+                   Quoted(mount.data) + " is for a file system, and a bind mounts none");
   }
   if (!mount.format_if_blank) return;
   if (!device || (!mount.type.empty() && mount.type != "ext4")) {
@@ -177,8 +184,6 @@ void ReadFileOwner(ConfigReader& reader, const ConfigNode& node, std::string& ou
   out = node.text;
 }
 
-void CheckFile(ConfigReader&, const ConfigNode&, FileConfig&) {}
-
 void ReadFiles(ConfigReader& reader, const ConfigKey& key, const ConfigNode& node, void* out) {
   auto& files = static_cast<Config*>(out)->files;
   for (const ConfigNode& item : node.items) {
@@ -186,7 +191,7 @@ void ReadFiles(ConfigReader& reader, const ConfigKey& key, const ConfigNode& nod
     FileConfig file;
     const size_t before = reader.mistakes();
     CheckTwice(reader, node, item, "path");
-    if (ReadUnit(reader, key, item, file, CheckFile) < 0 && reader.mistakes() == before) {
+    if (ReadUnit(reader, key, item, file) < 0 && reader.mistakes() == before) {
       files.push_back(std::move(file));
     }
   }

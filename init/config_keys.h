@@ -23,17 +23,17 @@ std::string ConfigKeysMarkdown();
 // Of [network] (config_network_keys.cc) and of [service.NAME] (config_service_keys.cc).
 inline constexpr size_t kNetworkKeyCount = 4;
 extern const ConfigKey kNetworkKeys[kNetworkKeyCount];
-inline constexpr size_t kServiceKeyCount = 32;
+inline constexpr size_t kServiceKeyCount = 28;
 extern const ConfigKey kServiceKeys[kServiceKeyCount];
 void CheckService(ConfigReader& reader, const ConfigNode& node, ServiceConfig& service);
 
 // Decodes one table and what its keys mean together. -1, or the number of the first mistake in it.
 template <typename T>
 int ReadUnit(ConfigReader& reader, const ConfigKey& key, const ConfigNode& node, T& value,
-             void (*check)(ConfigReader&, const ConfigNode&, T&)) {
+             void (*check)(ConfigReader&, const ConfigNode&, T&) = nullptr) {
   const size_t before = reader.mistakes();
   reader.ReadTable(node, key.keys, &value);
-  check(reader, node, value);
+  if (check != nullptr) check(reader, node, value);
   if (reader.mistakes() != before) return static_cast<int>(before);
   return SyntaxMistakeIn(node);
 }

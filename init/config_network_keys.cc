@@ -125,7 +125,7 @@ constexpr ConfigKey kInterfaceKeys[] = {
 
 }  // namespace
 
-constinit const ConfigKey kNetworkKeys[] = {
+constexpr ConfigKey kNetworkKeys[kNetworkKeyCount] = {
     {"dns", kListNodes, "a list of addresses", "[]", "the name servers of `/etc/resolv.conf`",
      Field<&NetworkConfig::dns, ReadServers>},
     {"search", kListNodes, "a list of names", "[]", "the domains that it searches",
@@ -147,6 +147,6 @@ constinit const ConfigKey kNetworkKeys[] = {
      .keys = kInterfaceKeys,
      .each = "NAME"},
 };
-static_assert(std::size(kNetworkKeys) == kNetworkKeyCount);
+static_assert(!kNetworkKeys[kNetworkKeyCount - 1].name.empty());
 
 }  // namespace berth::init

@@ -304,7 +304,7 @@ void ReadOutput(ConfigReader& reader, const ConfigNode& node, std::string& out) 
 
 }  // namespace
 
-constinit const ConfigKey kServiceKeys[] = {
+constexpr ConfigKey kServiceKeys[kServiceKeyCount] = {
     {.name = "exec",
      .kinds = kStringNode,
      .type = "a program",
@@ -417,7 +417,8 @@ constinit const ConfigKey kServiceKeys[] = {
      "where its output goes: `console`, `null`, or a path to append to",
      Field<&ServiceConfig::output, ReadOutput>},
 };
-static_assert(std::size(kServiceKeys) == kServiceKeyCount);
+// A count that is too large leaves rows without a name.
+static_assert(!kServiceKeys[kServiceKeyCount - 1].name.empty());
 
 void CheckService(ConfigReader& reader, const ConfigNode& node, ServiceConfig& service) {
   const auto mistake = [&](std::string_view key, std::string_view text) {

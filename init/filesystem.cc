@@ -4,6 +4,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <sys/mount.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <array>
@@ -60,6 +61,36 @@ Result<std::string> TellFilesystem(const Filesystem& what) {
   return Fail(what.step, EINVAL, what.source + " is blank", "make a file system on it");
 }
 
+constexpr unsigned long kBindFlags = MS_BIND | MS_REC;
+
+// A directory on a directory, a file on a file.
+Result<> Bind(const Filesystem& what) {
+  struct stat st = {};
+  if (stat(what.source.c_str(), &st) != 0) return ErrnoError(what.step, what.source);
+  if (S_ISDIR(st.st_mode)) {
+    BERTH_TRY(MakeDirs(what.target, 0755));
+  } else {
+    const size_t slash = what.target.rfind('/');
+    if (slash > 0) BERTH_TRY(MakeDirs(what.target.substr(0, slash), 0755));
+    const UniqueFd made(
+        open(what.target.c_str(), O_RDONLY | O_CREAT | O_CLOEXEC | O_NONBLOCK, 0644));
+    if (!made) return ErrnoError(what.step, what.target);
+  }
+  const auto place = [&](unsigned long flags) {
+    return mount(what.source.c_str(), what.target.c_str(), nullptr, flags, nullptr);
+  };
+  if (place(what.flags & kBindFlags) != 0) {
+    return ErrnoError(what.step, "bind of " + what.source + " on " + what.target);
+  }
+  // mount(2) takes the other flags of a bind no sooner than this.
+  const unsigned long others = what.flags & ~kBindFlags;
+  if (others == 0 || place(MS_REMOUNT | MS_BIND | others) == 0) return {};
+  auto error =
+      ErrnoError(what.step, "options of the bind of " + what.source + " on " + what.target);
+  umount2(what.target.c_str(), MNT_DETACH);
+  return error;
+}
+
 }  // namespace
 
 Result<std::string> FindFilesystem(const Filesystem& what, UeventSocket& uevents) {
@@ -69,6 +100,10 @@ Result<std::string> FindFilesystem(const Filesystem& what, UeventSocket& uevents
 }
 
 Result<> MountFilesystem(const Filesystem& what, ModuleLoader& modules, UeventSocket& uevents) {
+  if ((what.flags & MS_BIND) != 0) {
+    if (HasDevice(what)) BERTH_TRY(AwaitDevice(what, uevents));
+    return Bind(what);
+  }
   BERTH_ASSIGN(std::string type, FindFilesystem(what, uevents));
   const bool is_new = type.empty();
   if (is_new) {

@@ -52,6 +52,18 @@ TEST(Init, ReapsTenThousandOrphansAndAnswersMeanwhile) {
   EXPECT_LT(slowest_ms, 2000) << outcome;
 }
 
+TEST(Init, BindsDirectoriesAndFilesWithTheirOptions) {
+  Host host;
+  host.Up("vm", "init-services");
+  EXPECT_EQ(InGuest(host, "echo x >/mnt/etc/written && cat /etc/written").out, "x\n");
+  const Outcome file =
+      InGuest(host, "cat /mnt/name; (echo x >>/mnt/name) 2>&1; grep ' /mnt/name ' /proc/mounts");
+  EXPECT_TRUE(file.out.starts_with("demo\n")) << file;
+  EXPECT_TRUE(file.out.contains("Read-only file system")) << file;
+  EXPECT_TRUE(file.out.contains("ro,nosuid")) << file;
+  EXPECT_EQ(InGuest(host, "echo still >>/etc/hostname").code, 0);
+}
+
 TEST(Init, AServiceThatIgnoresSigtermIsKilledAfterItsTimeout) {
   Host host;
   host.Up("vm", "init-services");
