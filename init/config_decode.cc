@@ -75,25 +75,27 @@ DecodedConfig DecodeConfigText(std::string_view name, std::string_view text) {
   return DecodeConfig(std::span(&source, 1));
 }
 
-Config LoadConfig(const Options& options, std::string_view configure,
-                  std::vector<std::string>& mistakes, const char* path) {
-  std::string text;
-  std::string unread;
+ConfigFile ReadConfigFile(const char* path) {
+  ConfigFile file{.name = path, .text = {}, .unread = {}};
   if (auto read = ReadFile(path, kMaxConfigBytes)) {
-    text = std::move(*read);
+    file.text = std::move(*read);
   } else if (read.error().errnum != ENOENT) {
-    unread = read.error().Message();
+    file.unread = read.error().Message();
   }
-  const ConfigSource sources[] = {{path, text, {}},
+  return file;
+}
+
+DecodedConfig LoadConfig(const Options& options, const ConfigFile& file,
+                         std::string_view configure) {
+  const ConfigSource sources[] = {{file.name, file.text, {}},
                                   {"kernel command line", {}, options.config_words},
                                   {"the host's Configure", configure, {}}};
   DecodedConfig decoded = DecodeConfig(sources, EarlyKeys());
-  if (!unread.empty()) {
-    BlockServices(decoded.config, unread);
-    mistakes.push_back(std::move(unread));
+  if (!file.unread.empty()) {
+    BlockServices(decoded.config, file.unread);
+    decoded.mistakes.insert(decoded.mistakes.begin(), file.unread);
   }
-  std::ranges::move(decoded.mistakes, std::back_inserter(mistakes));
-  return std::move(decoded.config);
+  return decoded;
 }
 
 }  // namespace berth::init

@@ -42,10 +42,18 @@ DecodedConfig DecodeConfig(std::span<const ConfigSource> sources,
 // One text, as `--check` sees it.
 DecodedConfig DecodeConfigText(std::string_view name, std::string_view text);
 
-// What PID 1 boots with. `configure` is the host's text; empty: none has come. A file that is
-// missing is an empty one; one that cannot be read is a mistake that lets no service start.
-Config LoadConfig(const Options& options, std::string_view configure,
-                  std::vector<std::string>& mistakes, const char* path = kConfigPath);
+// The image's init.toml. One that is missing is an empty one; one that cannot be read is a mistake
+// that lets no service start.
+struct ConfigFile {
+  std::string name;
+  std::string text;
+  std::string unread;  // why it could not be read
+};
+ConfigFile ReadConfigFile(const char* path = kConfigPath);
+
+// What PID 1 boots with, and what becomes of it once the host's text has come (`configure`).
+DecodedConfig LoadConfig(const Options& options, const ConfigFile& file,
+                         std::string_view configure);
 
 }  // namespace berth::init
 

@@ -139,7 +139,12 @@ class LoadConfigTest : public testing::Test {
  protected:
   ~LoadConfigTest() override { std::remove(path_.c_str()); }
 
-  Config Load(const char* path) { return LoadConfig(ParseCmdline(""), "", mistakes_, path); }
+  Config Load(const char* path) { return Load(ParseCmdline(""), path); }
+  Config Load(const Options& options, const char* path) {
+    DecodedConfig decoded = LoadConfig(options, ReadConfigFile(path), "");
+    mistakes_ = std::move(decoded.mistakes);
+    return std::move(decoded.config);
+  }
   void Write(std::string_view text) { std::ofstream(path_) << text; }
 
   std::string path_ = testing::TempDir() + "/init.toml";
@@ -160,7 +165,7 @@ TEST_F(LoadConfigTest, ReadsTheFile) {
 
 TEST_F(LoadConfigTest, AFileThatCannotBeReadLetsNoServiceStart) {
   Options options = ParseCmdline("berth.service.s.exec=x");
-  const Config config = LoadConfig(options, "", mistakes_, "/proc");
+  const Config config = Load(options, "/proc");
   EXPECT_THAT(mistakes_, ElementsAre(HasSubstr("EISDIR")));
   EXPECT_THAT(config.services.at(0).mistake, HasSubstr("EISDIR"));
   mistakes_.clear();

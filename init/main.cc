@@ -4,6 +4,7 @@
 // one thread; it never exits. Boot() is the manual: what happens, in the order in which it does.
 #include <unistd.h>
 
+#include <algorithm>
 #include <span>
 #include <string>
 #include <string_view>
@@ -33,7 +34,9 @@ namespace {
 
 struct Machine {
   Options options;
+  ConfigFile config_file;
   Config config;
+  std::vector<std::string> mistakes;  // in it, all said
   std::string agent_path;
   UniqueFd listener;
 };
@@ -73,8 +76,8 @@ Result<Machine> Boot(BootPhases& phases) {
   SetSysctls(kSysctls);
 
   phases.Begin("config");
-  std::vector<std::string> mistakes;
-  Config config = LoadConfig(options, /*configure=*/"", mistakes);
+  ConfigFile config_file = ReadConfigFile();
+  auto [config, mistakes] = LoadConfig(options, config_file, /*configure=*/"");
   for (const std::string& mistake : mistakes) Warn(mistake);
   SetConsoleLevel(config.log.level);
   LoadModules(config, modules);
@@ -91,30 +94,41 @@ Result<Machine> Boot(BootPhases& phases) {
   phases.Begin("listener");
   BERTH_ASSIGN(UniqueFd listener, OpenAgentListener(uevents));
   phases.Begin("agent");
-  return Machine{options, std::move(config), AgentPath(options), std::move(listener)};
+  return Machine{options,
+                 std::move(config_file),
+                 std::move(config),
+                 std::move(mistakes),
+                 AgentPath(options),
+                 std::move(listener)};
 }
 
 // The host's part of the configuration. Everything is decoded together and what is new is applied;
-// the services that wait for it then start with it. No device or interface is waited for: PID 1 has
-// other things to do by now.
+// the services that wait for it then start with it. What is refused changes no service, and may be
+// sent again. No device or interface is waited for: PID 1 has other things to do by now.
 Result<> TakeConfigure(Machine& machine, std::string_view text) {
-  std::vector<std::string> mistakes;
-  Config fresh = LoadConfig(machine.options, text, mistakes);
+  auto [fresh, mistakes] = LoadConfig(machine.options, machine.config_file, text);
+  std::erase_if(mistakes, [&](const std::string& each) {
+    return std::ranges::find(machine.mistakes, each) != machine.mistakes.end();
+  });
   for (const std::string& mistake : mistakes) Warn(mistake);
   if (!mistakes.empty()) return Fail("configure", EINVAL, mistakes[0], "the console has them all");
+  BERTH_TRY(CheckConfigured(machine.config, fresh));
   Config changes = Changes(machine.config, fresh);
   for (MountConfig& each : changes.mounts) each.wait = {};
   for (InterfaceConfig& each : changes.network.interfaces) each.wait = {};
-  BERTH_TRY(TakeConfigured(machine.config, std::move(fresh)));
   BERTH_ASSIGN(UeventSocket uevents, UeventSocket::Open());
   ModuleLoader modules = ModuleLoader::Open(machine.options);
   LoadModules(changes, modules);
   SetSysctls(changes);
-  BERTH_TRY(MountConfigured(changes, modules, uevents));
+  // What is mounted now is no change when the host tries again.
+  BERTH_TRY(MountConfigured(changes, modules, uevents, &machine.config.mounts));
   AddUsers(changes);
   WriteFiles(changes);
   if (!changes.hostname.empty()) BERTH_TRY(SetHostname(changes.hostname));
-  return SetNetworkUp(changes.network, uevents);
+  BERTH_TRY(SetNetworkUp(changes.network, uevents));
+  TakeConfigured(machine.config, std::move(fresh));
+  SetConsoleLevel(machine.config.log.level);
+  return {};
 }
 
 [[noreturn]] void RunAsPid1() {

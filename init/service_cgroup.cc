@@ -56,10 +56,16 @@ void ServiceCgroups::Open(const std::string& root, const Config& config) {
     return;
   }
   parent_ = parent;
+  root_ = root;
+  EnableControllers(config);
+}
+
+void ServiceCgroups::EnableControllers(const Config& config) const {
+  if (!present()) return;
   for (const Controller& each : kControllers) {
     const auto wants = [&](const ServiceConfig& service) { return each.wanted(service.limits); };
     if (std::ranges::none_of(config.services, wants)) continue;
-    auto enabled = Enable(root, each.name);
+    auto enabled = Enable(root_, each.name);
     if (enabled) enabled = Enable(parent_, each.name);
     if (!enabled) {
       Warn(Error{"cgroup", enabled.error().errnum,

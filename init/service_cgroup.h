@@ -19,8 +19,10 @@ namespace berth::init {
 
 class ServiceCgroups {
  public:
-  // `root`: where cgroup2 is mounted. Says once which wanted controllers are missing.
+  // `root`: where cgroup2 is mounted.
   void Open(const std::string& root, const Config& config);
+  // Those that a limit of a service needs. Says which are missing.
+  void EnableControllers(const Config& config) const;
   bool present() const { return !parent_.empty(); }
 
   // Makes the service's cgroup with its limits. A descriptor of its cgroup.procs; an empty one
@@ -31,6 +33,7 @@ class ServiceCgroups {
   bool Holds(std::string_view name, pid_t pid) const;
 
  private:
+  std::string root_;
   std::string parent_;
 };
 

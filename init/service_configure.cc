@@ -5,31 +5,51 @@
 #include <utility>
 
 namespace berth::init {
+namespace {
 
-Result<> TakeConfigured(Config& config, Config fresh) {
+// The first key in which it is not as the image has it, and has to be; nullptr: none.
+const char* FixedKeyThatDiffers(const ServiceConfig& service, const ServiceConfig& fresh) {
+  if (service.after != fresh.after) return "after";
+  if (service.requires_ != fresh.requires_) return "requires";
+  if (service.sockets != fresh.sockets) return "sockets";
+  if (service.on_demand != fresh.on_demand || service.enabled != fresh.enabled) return "start";
+  if (service.ready.notify != fresh.ready.notify) return "ready";
+  if (service.main != fresh.main) return "main";
+  if (!fresh.wait_for_configure) return "wait_for_configure";
+  return nullptr;
+}
+
+}  // namespace
+
+Result<> CheckConfigured(const Config& config, const Config& fresh) {
   for (const ServiceConfig& each : fresh.services) {
-    if (std::ranges::find(config.services, each.name, &ServiceConfig::name) ==
-        config.services.end()) {
+    const auto service = std::ranges::find(config.services, each.name, &ServiceConfig::name);
+    if (service == config.services.end()) {
       return Fail("configure", EINVAL, "the image has no service \"" + each.name + "\"",
                   "the host configures services, it does not add any");
     }
-  }
-  config.environment = std::move(fresh.environment);
-  for (ServiceConfig& service : config.services) {
-    if (!service.wait_for_configure) continue;
-    const auto found = std::ranges::find(fresh.services, service.name, &ServiceConfig::name);
-    if (found == fresh.services.end()) continue;
-    ServiceConfig old = std::exchange(service, std::move(*found));
-    service.name = std::move(old.name);
-    service.after = std::move(old.after);
-    service.requires_ = std::move(old.requires_);
-    service.sockets = std::move(old.sockets);
-    service.ready.notify = old.ready.notify;
-    service.main = old.main;
-    service.on_demand = old.on_demand;
-    service.wait_for_configure = true;
+    if (!service->wait_for_configure && each != *service) {
+      return Fail("configure", EINVAL,
+                  "service." + each.name + " does not wait for the host's configuration",
+                  "the image says so with wait_for_configure = true");
+    }
+    if (!service->wait_for_configure) continue;
+    if (const char* key = FixedKeyThatDiffers(*service, each)) {
+      return Fail("configure", EINVAL,
+                  "service." + each.name + "." + key + " is the image's alone to say");
+    }
   }
   return {};
+}
+
+void TakeConfigured(Config& config, Config fresh) {
+  config.environment = std::move(fresh.environment);
+  config.shutdown = fresh.shutdown;
+  config.log = fresh.log;
+  for (ServiceConfig& service : config.services) {
+    const auto found = std::ranges::find(fresh.services, service.name, &ServiceConfig::name);
+    if (found != fresh.services.end()) service = std::move(*found);
+  }
 }
 
 }  // namespace berth::init

@@ -11,9 +11,13 @@
 
 namespace berth::init {
 
-// Changes `config` in place: ServiceGraph keeps pointers to its services. EINVAL, with nothing
-// changed, where `fresh` has a service that `config` has not.
-Result<> TakeConfigured(Config& config, Config fresh);
+// EINVAL where `fresh` asks for what TakeConfigured would not give it: nothing of it is left out in
+// silence.
+Result<> CheckConfigured(const Config& config, const Config& fresh);
+
+// Changes `config` in place, for ServiceGraph keeps pointers to its services: their settings, and
+// all that is read when it is used (environment, shutdown, log). `fresh` has been checked.
+void TakeConfigured(Config& config, Config fresh);
 
 }  // namespace berth::init
 

@@ -20,7 +20,7 @@ constexpr size_t kMaxStatusChars = 120;
 // As shells and container runtimes have it, where a main service never ran.
 constexpr int kCannotRun = 126;
 constexpr int kNotFound = 127;
-constexpr int kNeverStarted = 125;
+constexpr int kGaveUp = 125;  // it never ran, or was not ready or healthy in time
 
 int64_t Ns(Time time) { return std::chrono::nanoseconds(time.time_since_epoch()).count(); }
 
@@ -161,6 +161,11 @@ void ServiceGraph::Launch(Service& service, Time now) {
 }
 
 void ServiceGraph::Want(Service& service) {
+  service.backoff.Forgive();
+  service.detail.clear();
+  service.state = Waiting{};
+  // What it requires may be a cycle, which is such a mistake.
+  if (!service.config->mistake.empty()) return;
   for (const ServiceId id : service.requires_) {
     Service& other = services_[id];
     const bool down = std::holds_alternative<Inactive>(other.state) ||
@@ -168,9 +173,6 @@ void ServiceGraph::Want(Service& service) {
                       (std::holds_alternative<Done>(other.state) && !other.config->oneshot);
     if (down) Want(other);
   }
-  service.backoff.Forgive();
-  service.detail.clear();
-  service.state = Waiting{};
 }
 
 // --- Events -----------------------------------------------------------------------------------
@@ -252,7 +254,7 @@ void ServiceGraph::Lost(Service& service, const std::string& how, bool failure, 
     service.state = Inactive{};
     return;
   }
-  if (service.config->main) return MainEnded(service, how, now);
+  if (service.config->main) return MainEnded(service, how, failure, now);
   if (service.config->oneshot && !failure) {
     service.ready_ns = service.settled_ns = Ns(now);
     if (service.first_ready_ns == 0) service.first_ready_ns = Ns(now);
@@ -299,12 +301,14 @@ void ServiceGraph::Fail(Service& service, std::string why, Time now) {
   service.state = Failed{};
   // A machine whose configuration has a mistake stays up, to be looked at.
   if (service.config->main && service.config->mistake.empty()) {
-    service.exit_code = kNeverStarted;
+    service.exit_code = kGaveUp;
     actions_.push_back(action::EndMachine{ShutdownCause::kMain, IdOf(service)});
   }
 }
 
-void ServiceGraph::MainEnded(Service& service, const std::string& how, Time now) {
+void ServiceGraph::MainEnded(Service& service, const std::string& how, bool failure, Time now) {
+  // It may have ended with 0 when it was stopped for what it failed at.
+  if (failure && service.exit_code == 0) service.exit_code = kGaveUp;
   Say(service, LogLevel::kInfo, "the main service has ended (" + how + ")");
   service.detail = how;
   service.settled_ns = Ns(now);
@@ -359,6 +363,7 @@ void ServiceGraph::Probed(ServiceId id, bool passed, std::string_view why, Time 
 }
 
 void ServiceGraph::HealthProbed(Service& service, bool passed, std::string_view why, Time now) {
+  if (!service.config->health) return;
   Up& up = std::get<Up>(service.state);
   const HealthConfig& health = *service.config->health;
   up.probe.under_way = false;
@@ -395,6 +400,11 @@ void ServiceGraph::Connected(ServiceId id, Time now) {
 }
 
 void ServiceGraph::Configured(Time now) {
+  for (Service& service : services_) {
+    if (service.config->wait_for_configure) {
+      service.backoff = Backoff(PolicyOf(service.config->restart));
+    }
+  }
   configured_ = true;
   configure_deadline_.reset();
   Advance(now);
@@ -418,6 +428,7 @@ void ServiceGraph::TimePassed(Time now) {
         Say(service, LogLevel::kWarning,
             "starts without the host's part of the configuration, which did not come within " +
                 Ms(config_.configure_timeout));
+        configured_late_ = true;
       }
     }
     configured_ = true;

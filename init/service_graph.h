@@ -116,6 +116,8 @@ class ServiceGraph {
   // Nothing starts any more; what runs is stopped in reverse order, all of it by `deadline`. A
   // later call can only bring the deadline forward.
   void BeginShutdown(Time deadline, Time now);
+  // Services that wait for the host's part have started without it.
+  bool too_late_to_configure() const { return configured_late_; }
   bool any_running() const { return !by_pid_.empty(); }
 
   std::optional<ServiceId> Find(std::string_view name) const;
@@ -207,7 +209,7 @@ class ServiceGraph {
   // A life is over that was not asked to end.
   void Lost(Service& service, const std::string& how, bool failure, Milliseconds lived, Time now);
   void Fail(Service& service, std::string why, Time now);
-  void MainEnded(Service& service, const std::string& how, Time now);
+  void MainEnded(Service& service, const std::string& how, bool failure, Time now);
   void EndProbeOf(Service& service);
   void HealthProbed(Service& service, bool passed, std::string_view why, Time now);
   void TimePassedFor(Service& service, Time now);
@@ -220,6 +222,7 @@ class ServiceGraph {
   std::unordered_map<pid_t, ServiceId> by_pid_;
   std::vector<ServiceAction> actions_;
   bool configured_ = false;
+  bool configured_late_ = false;
   std::optional<Time> configure_deadline_;
   std::optional<Time> shutdown_deadline_;
 };

@@ -223,6 +223,19 @@ TEST_F(ServiceGraphTest, AServiceWithAMistakeIsFailedWithItAndStartsByNobodysOrd
 
 // --- Restarts ---------------------------------------------------------------------------------
 
+// They stay in the configuration, with what they require and all.
+TEST_F(ServiceGraphTest, ServicesThatRequireOneAnotherAreFailedWithThatMistake) {
+  Add("egg", {}, {"hen"}).mistake = "a cycle";
+  Add("hen", {}, {"egg"}).mistake = "a cycle";
+  Add("self", {}, {"self"}).mistake = "a cycle";
+  Add("omelette", {}, {"egg"});
+  Begin();
+  for (const char* name : {"egg", "hen", "self", "omelette"}) EXPECT_EQ(Is(name), State::kFailed);
+  Order(ServiceVerb::kStart, "omelette");
+  EXPECT_EQ(Is("omelette"), State::kFailed);
+  EXPECT_THAT(Log(), IsEmpty());
+}
+
 TEST_F(ServiceGraphTest, RestartPolicies) {
   struct Case {
     RestartWhen when;
@@ -321,6 +334,18 @@ TEST_F(ServiceGraphTest, AMainThatCannotRunEndsTheMachineToo) {
   Begin();
   EXPECT_THAT(Log(), ElementsAre("spawn app", "end-machine app 2"));
   EXPECT_EQ(Row("app").exit_code, 127);
+}
+
+TEST_F(ServiceGraphTest, AMainThatIsNotReadyInTimeIsNoSuccessHoweverItEnds) {
+  ServiceConfig& main = Add("main");
+  main.main = true;
+  main.ready.notify = true;
+  main.ready.timeout = 1s;
+  Begin();
+  Pass(1s);
+  End("main", kExit(0));
+  EXPECT_EQ(Is("main"), State::kFailed);
+  EXPECT_EQ(Row("main").exit_code, 125);
 }
 
 TEST_F(ServiceGraphTest, StoppingMainByHandDoesNotEndTheMachine) {

@@ -147,7 +147,10 @@ void ServiceRunner::Event(uint64_t data, Time now) {
       server_.Read(
           id, graph_,
           [this](std::string_view text) {
-            return hooks_.configure ? hooks_.configure(text) : Result<>();
+            if (!hooks_.configure) return Result<>();
+            if (auto taken = hooks_.configure(text); !taken) return taken;
+            cgroups_.EnableControllers(config_);
+            return Result<>();
           },
           now);
       break;

@@ -19,7 +19,7 @@ constexpr int kAcceptBatch = 16;
 // From the connection to the request, which a client sends at once.
 constexpr std::chrono::seconds kRequestWait{5};
 // For an order whose own deadlines do not end it: a service that is tried for ever.
-constexpr Milliseconds kLongestOrder{600'000};
+constexpr Milliseconds kLongestOrder{kLongestServiceOrderMs};
 // Room for a row of each of kMaxServices, with what the kernel counts beside the bytes.
 constexpr int kSendBytes = 1024 * 1024;
 constexpr size_t kMaxRequestBytes = sizeof(ServiceRequest) + kMaxConfigureBytes;
@@ -133,6 +133,11 @@ std::optional<Result<>> ServiceServer::Serve(Client& client, const ServiceReques
   }
   if (request.verb == ServiceVerb::kConfigure) {
     if (configured_) return Fail("configure", EALREADY, "already configured in this boot");
+    if (graph.too_late_to_configure()) {
+      return Fail("configure", ETIMEDOUT,
+                  "the services that wait for it have started without it",
+                  "raise configure_timeout in the image's init.toml");
+    }
     if (auto taken = configure(text); !taken) return taken;
     configured_ = true;
     graph.Configured(now);

@@ -25,6 +25,7 @@ namespace berth {
 inline constexpr const char* kServiceSocketPath = "/run/berth/init.sock";
 inline constexpr int kMaxServiceClients = 16;
 inline constexpr size_t kMaxConfigureBytes = 64 * 1024;
+inline constexpr int64_t kLongestServiceOrderMs = 3'600'000;
 inline constexpr size_t kServiceNameBytes = 64;  // with the null
 
 enum class ServiceVerb : uint32_t {

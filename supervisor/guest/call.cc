@@ -121,13 +121,14 @@ Result<> CheckServiceReply(const v1::ServiceReply& reply) {
   const auto fits = [&](const v1::ServiceReply::Service& row) {
     return row.name().size() <= wire::kMaxServiceNameBytes &&
            row.waits_for().size() <= wire::kMaxServiceNameBytes &&
-           row.detail().size() <= wire::kMaxServiceTextBytes &&
-           row.restarts() <= kMaxInt && row.pid() <= kMaxInt && row.code() <= 255 &&
-           row.signal() < kSignals && fits_clock(row.wanted_us()) && fits_clock(row.start_us()) &&
+           row.detail().size() <= wire::kMaxServiceTextBytes && row.restarts() <= kMaxInt &&
+           row.pid() <= kMaxInt && row.code() <= 255 && row.signal() < kSignals &&
+           fits_clock(row.wanted_us()) && fits_clock(row.start_us()) &&
            fits_clock(row.ready_us()) && fits_clock(row.restart_us()) &&
            fits_clock(row.first_ready_us());
   };
-  if (!wire::IsErrno(reply.errnum()) || !fits_clock(reply.monotonic_us()) || reply.message().size() > wire::kMaxServiceTextBytes ||
+  if (!wire::IsErrno(reply.errnum()) || !fits_clock(reply.monotonic_us()) ||
+      reply.message().size() > wire::kMaxServiceTextBytes ||
       !std::ranges::all_of(reply.services(), fits)) {
     return Fail("service", EMSGSIZE, "the guest's answer does not keep its bounds");
   }
