@@ -7,9 +7,12 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cstring>
+#include <filesystem>
+#include <fstream>
 
 #include "init/service_cgroup.h"
 #include "init/service_command.h"
@@ -55,12 +58,79 @@ TEST(SpawnService, WaitsForNobodyAtAFifo) {
   unlink(fifo.c_str());
 }
 
+// PID 1 opens the output as root: a service's user must not choose what it writes to.
+class SpawnServiceOutput : public testing::Test {
+ protected:
+  SpawnServiceOutput() {
+    char name[] = "/tmp/berth-output-XXXXXX";
+    dir_ = mkdtemp(name);
+    std::filesystem::create_directory(dir_ + "/real");
+    service_.exec = "/bin/true";
+  }
+  ~SpawnServiceOutput() override { std::filesystem::remove_all(dir_); }
+  // The errno of a start with its output at `path`; 0 where it starts.
+  int StartWith(const std::string& path) {
+    service_.output = path;
+    const auto pid = SpawnService(
+        {.config = &config_, .service = &service_, .probe = {}, .sockets = {}, .notify_path = {}});
+    if (!pid) return pid.error().errnum;
+    EXPECT_EQ(waitpid(*pid, nullptr, 0), *pid);
+    return 0;
+  }
+
+  std::string dir_;
+  Config config_;
+  ServiceConfig service_;
+};
+
+TEST_F(SpawnServiceOutput, IsNotLedAwayByALink) {
+  const std::string target = dir_ + "/real/secret";
+  std::ofstream(target) << "";
+  ASSERT_EQ(symlink(target.c_str(), (dir_ + "/out").c_str()), 0);
+  EXPECT_EQ(StartWith(dir_ + "/out"), ELOOP);
+}
+
+TEST_F(SpawnServiceOutput, GoesThroughALinkThatRootMadeAndThroughNoOther) {
+  if (geteuid() != 0) GTEST_SKIP() << "needs root";
+  const std::string link = dir_ + "/link";
+  for (const std::string& to :
+       {dir_ + "/real", std::string("real"),
+        std::string("../") + dir_.substr(dir_.rfind('/') + 1) + "//real/"}) {
+    ASSERT_EQ(symlink(to.c_str(), link.c_str()), 0);
+    EXPECT_EQ(StartWith(link + "/out"), 0) << to;
+    EXPECT_EQ(unlink((dir_ + "/real/out").c_str()), 0) << to;
+    ASSERT_EQ(lchown(link.c_str(), 1234, 1234), 0);
+    EXPECT_EQ(StartWith(link + "/out"), ELOOP) << to;
+    ASSERT_EQ(unlink(link.c_str()), 0);
+  }
+  ASSERT_EQ(symlink("link", link.c_str()), 0);
+  EXPECT_EQ(StartWith(link + "/out"), ELOOP) << "a circle";
+}
+
+TEST_F(SpawnServiceOutput, IsAFileAFifoOrACharacterDevice) {
+  EXPECT_EQ(StartWith("/dev/null"), 0);
+  EXPECT_EQ(StartWith(dir_ + "/real"), EISDIR);
+  EXPECT_EQ(StartWith(dir_ + "/no/out"), ENOENT);
+  EXPECT_EQ(StartWith(dir_ + "//out"), 0);
+}
+
 TEST(ParseEnvFile, NamesTheLineOfWhatIsNoAssignment) {
   for (const char* text : {"A=1\nnothing\n", "A=1\n=x\n"}) {
     const auto parsed = ParseEnvFile(text, "/etc/env");
     ASSERT_FALSE(parsed);
     EXPECT_THAT(parsed.error().detail, HasSubstr("/etc/env:2"));
   }
+}
+
+TEST(ParseEnvFile, TakesABoundedNumberOfVariables) {
+  std::string text;
+  for (size_t i = 0; i < kMaxEnvFileVariables; ++i) text += "V" + std::to_string(i) + "=\n";
+  const auto parsed = ParseEnvFile(text, "/etc/env");
+  ASSERT_TRUE(parsed) << parsed.error().Message();
+  EXPECT_EQ(parsed->size(), kMaxEnvFileVariables);
+  const auto refused = ParseEnvFile(text + "ONE_MORE=\n", "/etc/env");
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().errnum, E2BIG);
 }
 
 TEST(ServiceEnvironment, LaterSourcesWinAndTheSystemsOwnCannotBeSet) {

@@ -6,6 +6,8 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <climits>
+#include <map>
 
 #include "protocol/base/io.h"
 #include "protocol/base/spawn.h"
@@ -34,18 +36,52 @@ std::string_view Trim(std::string_view text) {
 
 Result<Environment> ReadEnvFile(const ServiceConfig& service) {
   if (service.env_file.empty()) return Environment{};
-  // Only a file can be read to its end without waiting for somebody.
+  // Only a file can be read to its end without waiting for somebody. Looked at before it is opened,
+  // and opened as what was looked at: the service's user may put a FIFO in its place at any time.
+  const UniqueFd found(open(service.env_file.c_str(), O_PATH | O_CLOEXEC));
   struct stat info = {};
-  if (stat(service.env_file.c_str(), &info) == 0 && !S_ISREG(info.st_mode)) {
+  if (!found || fstat(found.get(), &info) != 0) {
+    if (service.env_file_optional && errno == ENOENT) return Environment{};
+    return ErrnoError("env-file", service.env_file,
+                      "write \"-" + service.env_file + "\" where it may be missing");
+  }
+  if (!S_ISREG(info.st_mode)) {
     return Fail("env-file", EINVAL, service.env_file + " is not a regular file");
   }
-  auto text = ReadFile(service.env_file.c_str(), kMaxEnvFileBytes);
-  if (!text) {
-    if (service.env_file_optional && text.error().errnum == ENOENT) return Environment{};
-    return Fail("env-file", text.error().errnum, service.env_file,
-                "write \"-" + service.env_file + "\" where it may be missing");
-  }
+  const auto text =
+      ReadFile(("/proc/self/fd/" + std::to_string(found.get())).c_str(), kMaxEnvFileBytes);
+  if (!text) return Fail("env-file", text.error().errnum, service.env_file);
   return ParseEnvFile(*text, service.env_file);
+}
+
+// The directory that `path` stands in, which is left with its last part. A link on the way is
+// followed only where root made it: PID 1 opens as root, and must not be led by a service's user.
+Result<UniqueFd> OpenDirOf(std::string& path) {
+  constexpr int kMaxLinks = 40;  // the kernel's own
+  const auto root = [] { return UniqueFd(open("/", O_PATH | O_DIRECTORY | O_CLOEXEC)); };
+  UniqueFd dir = root();
+  for (int links = 0;;) {
+    path.erase(0, std::min(path.find_first_not_of('/'), path.size()));
+    const size_t slash = path.find('/');
+    if (slash == std::string::npos) return dir;
+    const std::string name = path.substr(0, slash);
+    UniqueFd next(openat(dir.get(), name.c_str(), O_PATH | O_NOFOLLOW | O_CLOEXEC));
+    struct stat info = {};
+    if (!next || fstat(next.get(), &info) != 0) return ErrnoError("output", name);
+    path.erase(0, slash);
+    if (!S_ISLNK(info.st_mode)) {
+      dir = std::move(next);
+      continue;
+    }
+    if (info.st_uid != 0 || ++links > kMaxLinks) {
+      return Fail("output", ELOOP, name, "a link that root did not make is not followed");
+    }
+    char target[PATH_MAX];
+    const ssize_t n = readlinkat(next.get(), "", target, sizeof(target));
+    if (n < 0) return ErrnoError("output", name);
+    path.insert(0, target, static_cast<size_t>(n));
+    if (path.starts_with('/')) dir = root();
+  }
 }
 
 // A descriptor of its own in any case: PID 1's console is set not to block, which a service would
@@ -56,11 +92,22 @@ Result<UniqueFd> OpenOutput(const ServiceSpawn& spawn) {
     UniqueFd console(open(spawn.console, O_WRONLY | O_NOCTTY | O_CLOEXEC));
     if (console) return console;
   } else if (output != "null") {
+    std::string name = output;
+    BERTH_ASSIGN(const UniqueFd dir, OpenDirOf(name));
     // Without blocking: a FIFO that nobody reads would hold PID 1. For the service it may block.
-    UniqueFd file(open(output.c_str(),
-                       O_WRONLY | O_CREAT | O_APPEND | O_NOCTTY | O_NONBLOCK | O_CLOEXEC, 0640));
+    UniqueFd file(openat(
+        dir.get(), name.c_str(),
+        O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW | O_NOCTTY | O_NONBLOCK | O_CLOEXEC, 0640));
     if (!file) {
-      return ErrnoError("output", output, errno == ENXIO ? "nobody reads this FIFO or socket" : "");
+      return ErrnoError("output", output,
+                        errno == ENXIO   ? "nobody reads this FIFO or socket"
+                        : errno == ELOOP ? "a link is not followed"
+                                         : "");
+    }
+    struct stat info = {};
+    if (fstat(file.get(), &info) != 0 ||
+        (!S_ISREG(info.st_mode) && !S_ISFIFO(info.st_mode) && !S_ISCHR(info.st_mode))) {
+      return Fail("output", EINVAL, output + " is neither a file nor a FIFO nor a terminal");
     }
     BERTH_TRY(SetNonBlocking(file.get(), false));
     return file;
@@ -102,6 +149,11 @@ Result<Environment> ParseEnvFile(std::string_view text, std::string_view path) {
       return Fail("env-file", EINVAL,
                   std::string(path) + ":" + std::to_string(number) + ": not NAME=VALUE");
     }
+    if (environment.size() == kMaxEnvFileVariables) {
+      return Fail("env-file", E2BIG,
+                  std::string(path) + " has more than " + std::to_string(kMaxEnvFileVariables) +
+                      " variables");
+    }
     std::string_view value = Trim(line.substr(equals + 1));
     const bool quoted = value.size() >= 2 && value.front() == value.back() &&
                         (value.front() == '"' || value.front() == '\'');
@@ -113,19 +165,9 @@ Result<Environment> ParseEnvFile(std::string_view text, std::string_view path) {
 
 std::vector<std::string> ServiceEnvironment(const ServiceSpawn& spawn, const Account& account,
                                             const Environment& from_file) {
-  std::vector<std::string> out;
-  const auto set = [&out](std::string_view name, std::string_view value) {
-    std::string text(name);
-    text += '=';
-    const size_t prefix = text.size();
-    const auto same = std::ranges::find_if(
-        out, [&](const std::string& each) { return each.compare(0, prefix, text) == 0; });
-    text += value;
-    if (same != out.end()) {
-      *same = std::move(text);
-    } else {
-      out.push_back(std::move(text));
-    }
+  std::map<std::string, std::string, std::less<>> values;
+  const auto set = [&values](std::string_view name, std::string_view value) {
+    values.insert_or_assign(std::string(name), value);
   };
   set("PATH", kDefaultPath);
   set("HOME", account.home);
@@ -135,9 +177,8 @@ std::vector<std::string> ServiceEnvironment(const ServiceSpawn& spawn, const Acc
   for (const Environment* each : {&spawn.config->environment, &from_file, &spawn.service->env}) {
     for (const auto& [name, value] : *each) set(name, value);
   }
-  if (!spawn.probe.empty()) return out;
-  if (!spawn.notify_path.empty()) set("NOTIFY_SOCKET", spawn.notify_path);
-  if (!spawn.sockets.empty()) {
+  if (spawn.probe.empty() && !spawn.notify_path.empty()) set("NOTIFY_SOCKET", spawn.notify_path);
+  if (spawn.probe.empty() && !spawn.sockets.empty()) {
     std::string names;
     for (const SocketConfig& each : spawn.service->sockets) {
       names += (names.empty() ? "" : ":") + each.name;
@@ -146,6 +187,9 @@ std::vector<std::string> ServiceEnvironment(const ServiceSpawn& spawn, const Acc
     set("LISTEN_FDNAMES", names);
     set("LISTEN_PID", std::string(kSpawnPidBytes, '\0'));
   }
+  std::vector<std::string> out;
+  out.reserve(values.size());
+  for (const auto& [name, value] : values) out.push_back(name + "=" + value);
   return out;
 }
 

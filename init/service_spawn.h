@@ -17,6 +17,7 @@
 namespace berth::init {
 
 inline constexpr size_t kMaxEnvFileBytes = 256 * 1024;
+inline constexpr size_t kMaxEnvFileVariables = 4096;
 inline constexpr const char* kDefaultPath =
     "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
@@ -36,7 +37,7 @@ struct ServiceSpawn {
 Result<pid_t> SpawnService(const ServiceSpawn& spawn);
 
 // K=V a line; blank lines and lines with # are left out, quotes around a whole value taken off. A
-// line of another form is an error that names it (EINVAL).
+// line of another form is an error that names it (EINVAL); so are too many (E2BIG).
 Result<Environment> ParseEnvFile(std::string_view text, std::string_view path);
 
 // "K=V" of each, later ones replacing earlier: the defaults for `account`, [environment], the
