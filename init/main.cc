@@ -18,6 +18,7 @@
 #include "init/config_decode.h"
 #include "init/console.h"
 #include "init/crash.h"
+#include "init/hand_over.h"
 #include "init/listener.h"
 #include "init/module_loader.h"
 #include "init/mounts.h"
@@ -40,13 +41,6 @@ struct Machine {
   std::string agent_path;
   UniqueFd listener;
 };
-
-// Another program takes PID 1 over; it returns only where it cannot be started.
-Error HandOver(const std::string& program) {
-  char* const argv[] = {const_cast<char*>(program.c_str()), nullptr};
-  execv(program.c_str(), argv);
-  return Error{"berth.init", errno, program, "the root file system needs this program"};
-}
 
 std::string AgentPath(const Options& options) {
   if (!options.agent.empty()) return options.agent;
