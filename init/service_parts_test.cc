@@ -227,6 +227,57 @@ TEST(ListenAddress, OfEachKind) {
   }
 }
 
+TEST(OpenServiceSocket, OfBothFamiliesOnOnePort) {
+  const auto v4 = OpenServiceSocket({.name = "a", .listen = "tcp:0.0.0.0:0"});
+  ASSERT_TRUE(v4) << v4.error().Message();
+  sockaddr_in address{};
+  socklen_t size = sizeof(address);
+  ASSERT_EQ(getsockname(v4->get(), reinterpret_cast<sockaddr*>(&address), &size), 0);
+  const auto v6 = OpenServiceSocket(
+      {.name = "b", .listen = "tcp:[::]:" + std::to_string(ntohs(address.sin_port))});
+  if (!v6 && v6.error().errnum == EAFNOSUPPORT) GTEST_SKIP() << "no IPv6 here";
+  EXPECT_TRUE(v6) << v6.error().Message();
+}
+
+TEST(OpenServiceSocket, AtAnAddressThatIsNotThereYet) {
+  for (const char* listen : {"tcp:192.0.2.1:0", "udp:192.0.2.1:0", "tcp:[2001:db8::1]:0"}) {
+    const auto opened = OpenServiceSocket({.name = "a", .listen = listen});
+    if (!opened && opened.error().errnum == EAFNOSUPPORT) continue;
+    EXPECT_TRUE(opened) << opened.error().Message();
+  }
+}
+
+TEST(OpenServiceSocket, TwoDoNotShareDatagrams) {
+  const auto first = OpenServiceSocket({.name = "a", .listen = "udp:127.0.0.1:0"});
+  ASSERT_TRUE(first) << first.error().Message();
+  sockaddr_in address{};
+  socklen_t size = sizeof(address);
+  ASSERT_EQ(getsockname(first->get(), reinterpret_cast<sockaddr*>(&address), &size), 0);
+  const auto second = OpenServiceSocket(
+      {.name = "b", .listen = "udp:127.0.0.1:" + std::to_string(ntohs(address.sin_port))});
+  ASSERT_FALSE(second);
+  EXPECT_EQ(second.error().errnum, EADDRINUSE);
+}
+
+TEST(IsConnectedToItself, WhereNobodyElseIsThere) {
+  const UniqueFd alone(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t size = sizeof(address);
+  ASSERT_EQ(bind(alone.get(), reinterpret_cast<sockaddr*>(&address), size), 0);
+  ASSERT_EQ(getsockname(alone.get(), reinterpret_cast<sockaddr*>(&address), &size), 0);
+  ASSERT_EQ(connect(alone.get(), reinterpret_cast<sockaddr*>(&address), size), 0);
+  EXPECT_TRUE(IsConnectedToItself(alone.get()));
+
+  const auto listener = OpenServiceSocket({.name = "a", .listen = "tcp:127.0.0.1:0"});
+  ASSERT_TRUE(listener) << listener.error().Message();
+  ASSERT_EQ(getsockname(listener->get(), reinterpret_cast<sockaddr*>(&address), &size), 0);
+  const UniqueFd client(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  ASSERT_EQ(connect(client.get(), reinterpret_cast<sockaddr*>(&address), size), 0);
+  EXPECT_FALSE(IsConnectedToItself(client.get()));
+}
+
 TEST(CpuMax, IsAShareOfAPeriod) {
   EXPECT_EQ(CpuMax(0.5), "50000 100000");
   EXPECT_EQ(CpuMax(2), "200000 100000");

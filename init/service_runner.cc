@@ -98,10 +98,19 @@ void ServiceRunner::Open(int epoll) {
   }
 }
 
+// Those that are not open: what one lacked before, a directory or a free port, may be there by now.
 void ServiceRunner::OpenSockets(ServiceId id) {
+  const std::vector<SocketConfig>& wanted = ConfigOf(id).sockets;
   Sockets& sockets = sockets_[id];
-  for (const SocketConfig& each : ConfigOf(id).sockets) {
-    auto opened = OpenServiceSocket(each);
+  sockets.error.reset();
+  if (wanted.size() > kMaxServiceSockets) {
+    sockets.error =
+        Error{"socket", E2BIG, std::to_string(wanted.size()) + " sockets of " + ConfigOf(id).name,
+              "a service can have " + std::to_string(kMaxServiceSockets)};
+    return;
+  }
+  while (sockets.fds.size() < wanted.size()) {
+    auto opened = OpenServiceSocket(wanted[sockets.fds.size()]);
     if (!opened) {
       sockets.error = std::move(opened.error());
       return;
@@ -216,6 +225,7 @@ void ServiceRunner::Do(const action::Spawn& spawn, Time now) {
   const ServiceConfig& service = ConfigOf(spawn.id);
   std::vector<int> numbers;
   if (const auto sockets = sockets_.find(spawn.id); sockets != sockets_.end()) {
+    OpenSockets(spawn.id);
     if (sockets->second.error) return graph_.NotStarted(spawn.id, *sockets->second.error, now);
     for (const UniqueFd& each : sockets->second.fds) numbers.push_back(each.get());
   }
@@ -260,9 +270,10 @@ void ServiceRunner::Do(const action::EndMachine& end, Time /*now*/) {
 void ServiceRunner::Do(const action::WatchSockets& watch, Time now) {
   const auto sockets = sockets_.find(watch.id);
   if (sockets == sockets_.end()) return;
-  if (watch.on && sockets->second.error) {
-    // Nobody can ever connect: the start fails with the reason.
-    return graph_.Connected(watch.id, now);
+  if (watch.on) {
+    OpenSockets(watch.id);
+    // Nobody can connect: the start fails with the reason.
+    if (sockets->second.error) return graph_.Connected(watch.id, now);
   }
   for (const UniqueFd& each : sockets->second.fds) {
     if (watch.on) {
@@ -333,10 +344,11 @@ Result<bool> ServiceRunner::BeginProbe(ServiceId id, const Probe& probe, ProbeRu
       run.connection.Reset(
           socket(address.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
       if (!run.connection) return ErrnoError("probe", run.what);
-      if (connect(run.connection.get(), reinterpret_cast<const sockaddr*>(&address), length) == 0) {
-        return true;
+      // One that is there at once is told by the first event.
+      if (connect(run.connection.get(), reinterpret_cast<const sockaddr*>(&address), length) != 0 &&
+          errno != EINPROGRESS) {
+        return ErrnoError("probe", run.what);
       }
-      if (errno != EINPROGRESS) return ErrnoError("probe", run.what);
       if (!Watch(run.connection.get(), EPOLLOUT, kProbe, id)) return ErrnoError("probe", "epoll");
       return false;
     }
@@ -369,6 +381,7 @@ void ServiceRunner::ConnectionDone(ServiceId id, Time now) {
                                  &peer_size) != 0) {
     return;
   }
+  if (errnum == 0 && IsConnectedToItself(run->second.connection.get())) errnum = ECONNREFUSED;
   const std::string why = run->second.what + ": " + ErrnoName(errnum);
   EndProbeRun(id);
   graph_.Probed(id, errnum == 0, why, now);

@@ -23,6 +23,7 @@
 #include <thread>
 
 #include "init/service_command.h"
+#include "init/service_sockets.h"
 #include "protocol/base/io.h"
 
 namespace berth::init {
@@ -359,6 +360,33 @@ TEST_F(ServiceRunnerTest, ASocketThatCannotBeOpenedIsItsServicesFailure) {
   EXPECT_EQ(Row("web").state, State::kFailed);
   EXPECT_THAT(Row("web").detail, HasSubstr("socket: EINVAL"));
   EXPECT_EQ(Row("other").state, State::kReady);
+}
+
+TEST_F(ServiceRunnerTest, ASocketThatCouldNotBeOpenedIsTriedAgainAtTheNextStart) {
+  std::ofstream(dir_ + "/run") << "";
+  ServiceConfig& web = Add("web", "echo $LISTEN_FDS; exec sleep 1000");
+  web.sockets = {{.name = "a", .listen = "unix:" + dir_ + "/first.sock"},
+                 {.name = "b", .listen = "unix:" + dir_ + "/run/web.sock"}};
+  web.restart.when = RestartWhen::kNever;
+  Begin();
+  ASSERT_EQ(Row("web").state, State::kFailed) << "a file stands where its directory should";
+  struct stat before = {};
+  ASSERT_EQ(stat((dir_ + "/first.sock").c_str(), &before), 0);
+  std::filesystem::remove(dir_ + "/run");
+  EXPECT_EQ(Ask(ServiceVerb::kStart, "web").answer.errnum, 0);
+  ASSERT_TRUE(Until([&] { return Out() == "2\n"; }));
+  struct stat after = {};
+  ASSERT_EQ(stat((dir_ + "/first.sock").c_str(), &after), 0);
+  EXPECT_EQ(after.st_ino, before.st_ino) << "who waits at the first was let down";
+}
+
+TEST_F(ServiceRunnerTest, MoreSocketsThanCanBePassedOnAreRefusedByName) {
+  ServiceConfig& web = Add("web", kSleep);
+  web.sockets.assign(kMaxServiceSockets + 1, {.name = "a", .listen = "tcp:127.0.0.1:0"});
+  web.restart.when = RestartWhen::kNever;
+  Begin();
+  EXPECT_EQ(Row("web").state, State::kFailed);
+  EXPECT_THAT(Row("web").detail, HasSubstr("sockets of web"));
 }
 
 // --- Orders -----------------------------------------------------------------------------------

@@ -81,6 +81,21 @@ constexpr SocketKind kSocketKinds[] = {
     {"vsock:", SOCK_STREAM, ParseVsock},
 };
 
+// Those that a socket lacks on an old kernel, it does without.
+void SetOptions(int fd, const ListenAddress& address) {
+  const int on = 1;
+  const auto set = [fd, &on](int level, int name) { setsockopt(fd, level, name, &on, sizeof(on)); };
+  // Not for datagrams, where it lets two services take each other's.
+  if (address.type == SOCK_STREAM && address.unix_path.empty()) set(SOL_SOCKET, SO_REUSEADDR);
+  // The address may come later, from a DHCP client.
+  if (address.address.ss_family == AF_INET) set(SOL_IP, IP_FREEBIND);
+  if (address.address.ss_family == AF_INET6) {
+    set(SOL_IPV6, IPV6_FREEBIND);
+    // So that "tcp:0.0.0.0:80" has room beside "tcp:[::]:80".
+    set(SOL_IPV6, IPV6_V6ONLY);
+  }
+}
+
 }  // namespace
 
 Result<ListenAddress> ListenAddressOf(std::string_view text) {
@@ -100,10 +115,8 @@ Result<UniqueFd> OpenServiceSocket(const SocketConfig& config) {
   // Blocking, as whoever takes a socket over expects it: PID 1 only polls it.
   UniqueFd fd(socket(address.address.ss_family, address.type | SOCK_CLOEXEC, 0));
   if (!fd) return ErrnoError("socket", config.listen);
-  const int on = 1;
-  if (address.unix_path.empty()) {
-    setsockopt(fd.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
-  } else {
+  SetOptions(fd.get(), address);
+  if (!address.unix_path.empty()) {
     const size_t slash = address.unix_path.rfind('/');
     if (slash != 0) BERTH_TRY(MakeDirs(address.unix_path.substr(0, slash), 0755));
     struct stat info = {};
@@ -121,6 +134,16 @@ Result<UniqueFd> OpenServiceSocket(const SocketConfig& config) {
     return ErrnoError("listen", config.listen);
   }
   return fd;
+}
+
+bool IsConnectedToItself(int fd) {
+  sockaddr_storage own{};
+  sockaddr_storage peer{};
+  socklen_t own_size = sizeof(own);
+  socklen_t peer_size = sizeof(peer);
+  return getsockname(fd, reinterpret_cast<sockaddr*>(&own), &own_size) == 0 &&
+         getpeername(fd, reinterpret_cast<sockaddr*>(&peer), &peer_size) == 0 &&
+         own_size == peer_size && memcmp(&own, &peer, own_size) == 0;
 }
 
 }  // namespace berth::init

@@ -12,6 +12,7 @@
 
 #include "init/config.h"
 #include "protocol/base/result.h"
+#include "protocol/base/spawn.h"
 #include "protocol/base/unique_fd.h"
 
 namespace berth::init {
@@ -26,8 +27,16 @@ struct ListenAddress {
 // "tcp:0.0.0.0:80", "tcp:[::]:80", "udp:…", "unix:/run/x.sock", "vsock:PORT". EINVAL otherwise.
 Result<ListenAddress> ListenAddressOf(std::string_view text);
 
-// Bound and, where it is a stream, listening. A Unix socket of that name is replaced.
+// What Spawn can pass on beside the three standard descriptors.
+inline constexpr size_t kMaxServiceSockets = kMaxSpawnFds - 3;
+
+// Bound and, where it is a stream, listening. A Unix socket of that name is replaced; an IPv4 or
+// IPv6 address need not be there yet, and one of IPv6 takes IPv6 alone.
 Result<UniqueFd> OpenServiceSocket(const SocketConfig& socket);
+
+// Whether a TCP connection is one to its own address and port: what a connect(2) to a port of the
+// ephemeral range, where nobody listens, can end in.
+bool IsConnectedToItself(int fd);
 
 }  // namespace berth::init
 
