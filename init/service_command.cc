@@ -42,6 +42,7 @@ constexpr std::chrono::seconds kAnswerWait{10};
 // PID 1's own bound of an order without a timeout.
 constexpr std::chrono::seconds kLongestAnswer{610};
 constexpr int64_t kMaxTimeoutSeconds = 600;
+constexpr size_t kMaxRows = 100'000;  // far more than there are services
 
 std::string_view NameOf(std::span<const std::string_view> names, uint32_t value) {
   return value < names.size() ? names[value] : "?";
@@ -74,7 +75,8 @@ std::string LastEnd(const ServiceRow& row) {
 
 void AppendJsonString(std::string& to, std::string_view text) {
   to += '"';
-  for (const char c : text) {
+  // What was cut to fit its field may end within a character.
+  for (const char c : Utf8(text)) {
     if (c == '"' || c == '\\') {
       to += '\\';
       to += c;
@@ -206,7 +208,7 @@ Result<ServiceReply> AskServices(const char* path, const ServiceRequest& request
     if (n < 0 && errno == ECONNRESET && !std::exchange(reset, true)) continue;
     if (n < 0) return ErrnoError("control", "receive");
     if (n == 0) return Fail("control", ECONNRESET, "PID 1 has hung up without an answer");
-    if (n == sizeof(ServiceRow) && reply.rows.size() < 100'000) {
+    if (n == sizeof(ServiceRow) && reply.rows.size() < kMaxRows) {
       memcpy(&reply.rows.emplace_back(), bytes, sizeof(ServiceRow));
     } else if (n == sizeof(ServiceAnswer)) {
       memcpy(&reply.answer, bytes, sizeof(ServiceAnswer));

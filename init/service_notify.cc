@@ -9,11 +9,14 @@
 
 #include <algorithm>
 
+#include "protocol/base/text.h"
+
 namespace berth::init {
 namespace {
 
 // In one call: somebody who writes rubbish without end does not hold PID 1.
 constexpr int kMaxDropped = 16;
+constexpr int kMaxDrained = 1024;  // more than a queue of the usual length holds
 
 }  // namespace
 
@@ -28,7 +31,7 @@ NotifyMessage ParseNotify(std::string_view text) {
     } else if (line == "STOPPING=1") {
       message.stopping = true;
     } else if (line.starts_with("STATUS=")) {
-      message.status = line.substr(7);
+      message.status = Utf8(line.substr(7), kMaxNotifyStatusBytes);
     }
   }
   return message;
@@ -52,6 +55,11 @@ Result<NotifySocket> NotifySocket::Open(const std::string& path) {
   // The service may be anybody.
   if (chmod(path.c_str(), 0666) != 0) return ErrnoError("notify", "chmod of " + path);
   return NotifySocket(std::move(fd), path);
+}
+
+void NotifySocket::Drain() {
+  for (int i = 0; i < kMaxDrained && recv(fd_.get(), nullptr, 0, MSG_DONTWAIT) >= 0; ++i) {
+  }
 }
 
 std::optional<NotifySocket::Received> NotifySocket::Take() {

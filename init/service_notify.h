@@ -18,12 +18,13 @@
 namespace berth::init {
 
 inline constexpr size_t kMaxNotifyBytes = 4096;
+inline constexpr size_t kMaxNotifyStatusBytes = 120;
 
 // Other assignments (MAINPID, WATCHDOG, FDSTORE …) mean nothing here.
 struct NotifyMessage {
   bool ready = false;
   bool stopping = false;
-  std::optional<std::string> status;
+  std::optional<std::string> status;  // UTF-8, cut between characters
 };
 
 NotifyMessage ParseNotify(std::string_view text);
@@ -39,6 +40,8 @@ class NotifySocket {
   };
   // The next message, where one waits. One that is too long, or of no known sender, is dropped.
   std::optional<Received> Take();
+  // Drops what waits.
+  void Drain();
 
   int fd() const { return fd_.get(); }
   const std::string& path() const { return path_; }

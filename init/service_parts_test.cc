@@ -171,6 +171,12 @@ TEST(ParseNotify, TakesWhatItKnowsAndSkipsTheRest) {
   EXPECT_FALSE(ParseNotify("").ready);
 }
 
+TEST(ParseNotify, AStatusIsTextThatEndsWithACharacter) {
+  EXPECT_EQ(ParseNotify("STATUS=a\xff \xc3 z").status, "a? ? z");
+  const std::string cut = std::string(kMaxNotifyStatusBytes - 1, 'x');
+  EXPECT_EQ(ParseNotify("STATUS=" + cut + "\xc3\xa9").status, cut);
+}
+
 TEST(NotifySocket, ToldOfTheSenderByTheKernelAndDropsWhatIsTooLong) {
   const std::string path = "/tmp/berth-notify-" + std::to_string(getpid());
   auto opened = NotifySocket::Open(path);
@@ -312,6 +318,12 @@ TEST(ServiceJson, EscapesWhatAServiceSaysOfItself) {
   EXPECT_THAT(json, HasSubstr("\"detail\": \"a \\\"quoted\\\"\\u001b[2J thing\""));
   EXPECT_THAT(json, HasSubstr("\"waits_for\": \"db\""));
   EXPECT_EQ(ServiceJson({}), "[]\n");
+}
+
+TEST(ServiceJson, OfBytesThatAreNoTextIsJsonAllTheSame) {
+  ServiceRow row = Shown();
+  strcpy(row.detail, "\xff then half of \xc3");
+  EXPECT_THAT(ServiceJson({&row, 1}), HasSubstr("\"detail\": \"? then half of ?\""));
 }
 
 int Call(std::vector<const char*> words) {

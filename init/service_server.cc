@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "init/service_server.h"
 
-#include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -10,6 +9,8 @@
 #include <algorithm>
 #include <cstring>
 #include <memory>
+
+#include "protocol/base/text.h"
 
 namespace berth::init {
 namespace {
@@ -33,8 +34,7 @@ ServiceAnswer ToAnswer(const Result<>& result) {
   const std::string text = error.errnum != 0 && error.detail.empty() ? error.Message()
                            : error.hint.empty()                      ? error.detail
                                                 : error.detail + "; " + error.hint;
-  const size_t length = std::min(text.size(), sizeof(answer.message) - 1);
-  memcpy(answer.message, text.data(), length);
+  Utf8(text, sizeof(answer.message) - 1).copy(answer.message, sizeof(answer.message) - 1);
   return answer;
 }
 
