@@ -230,6 +230,8 @@ void ServiceRunner::Do(const action::Spawn& spawn, Time now) {
     for (const UniqueFd& each : sockets->second.fds) numbers.push_back(each.get());
   }
   const auto notify = notify_.find(spawn.id);
+  // Nothing that its last life said is about this one.
+  if (notify != notify_.end()) notify->second.Drain();
   const UniqueFd procs = cgroups_.Prepare(service);
   auto pid = SpawnService({.config = &config_,
                            .service = &service,
@@ -306,8 +308,9 @@ void ServiceRunner::TakeNotify(ServiceId id, Time now) {
     const auto received = socket->second.Take();
     if (!received) return;
     if (!IsOf(id, received->sender, received->uid)) {
+      // A budget of its own: anybody can send, and must not silence what is said of the service.
       LogLimiter& limiter =
-          lines_.try_emplace(id, config_.log.lines_per_minute, kLinesPeriod).first->second;
+          strangers_.try_emplace(id, config_.log.lines_per_minute, kLinesPeriod).first->second;
       if (limiter.Allow()) {
         Warn("notify: " + ConfigOf(id).name + ": message from process " +
              std::to_string(received->sender) + ", which is not the service's; dropped");

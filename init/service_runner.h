@@ -109,6 +109,7 @@ class ServiceRunner {
   std::map<ServiceId, ProbeRun> probes_;
   std::unordered_map<pid_t, ServiceId> probe_pids_;
   std::map<ServiceId, LogLimiter> lines_;
+  std::map<ServiceId, LogLimiter> strangers_;  // of messages that are not the service's
   std::optional<action::EndMachine> ending_;
 };
 

@@ -7,7 +7,9 @@
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <net/if.h>
 #include <netinet/in.h>
+#include <sched.h>
 #include <signal.h>
 #include <sys/epoll.h>
 #include <sys/prctl.h>
@@ -22,6 +24,7 @@
 #include <fstream>
 #include <thread>
 
+#include "init/netlink.h"
 #include "init/service_command.h"
 #include "init/service_sockets.h"
 #include "protocol/base/io.h"
@@ -251,21 +254,59 @@ TEST_F(ServiceRunnerTest, ReadyWhenItSaysSo) {
   EXPECT_TRUE(Gets("db", State::kReady));
 }
 
-TEST_F(ServiceRunnerTest, AMessageOfAProcessThatIsNotTheServicesIsDropped) {
+class ServiceRunnerNotifyTest : public ServiceRunnerTest {
+ protected:
+  void Send(std::string_view text) {
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    (dir_ + "/notify/db").copy(address.sun_path, sizeof(address.sun_path) - 1);
+    EXPECT_GT(sendto(sender_.get(), text.data(), text.size(), 0,
+                     reinterpret_cast<sockaddr*>(&address), sizeof(address)),
+              0)
+        << errno;
+  }
+  UniqueFd sender_{socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0)};
+};
+
+TEST_F(ServiceRunnerNotifyTest, AMessageOfAProcessThatIsNotTheServicesIsDropped) {
   Add("db", kSleep).ready.notify = true;
   Begin();
-  const UniqueFd fd(socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  (dir_ + "/notify/db").copy(address.sun_path, sizeof(address.sun_path) - 1);
-  const auto send_text = [&](std::string_view text) {
-    return sendto(fd.get(), text.data(), text.size(), 0, reinterpret_cast<sockaddr*>(&address),
-                  sizeof(address));
-  };
-  ASSERT_GT(send_text("READY=1"), 0) << errno;
+  Send("READY=1");
   testing::internal::CaptureStderr();
   Turn(Deadline::In(10s));
   EXPECT_THAT(testing::internal::GetCapturedStderr(), HasSubstr("which is not the service's"));
+  EXPECT_EQ(Row("db").state, State::kStarting);
+}
+
+TEST_F(ServiceRunnerNotifyTest, MessagesOfOthersDoNotSilenceTheServicesOwnLines) {
+  Add("db", kSleep).ready.notify = true;
+  config_.log.lines_per_minute = 1;
+  Begin();
+  Send("READY=1");
+  testing::internal::CaptureStderr();
+  Turn(Deadline::In(10s));
+  kill(Row("db").pid, SIGKILL);
+  EXPECT_TRUE(Until([&] { return Row("db").restarts == 1; }));
+  EXPECT_THAT(testing::internal::GetCapturedStderr(), HasSubstr("db: ended (SIGKILL)"));
+}
+
+TEST_F(ServiceRunnerNotifyTest, WhatTheLastLifeSaidIsNotBelievedOfTheNext) {
+  Add("db", kSleep).ready.notify = true;
+  Begin();
+  const pid_t first = Row("db").pid;
+  // Of a process that is gone, its user is all there is to tell by.
+  const pid_t late = fork();
+  if (late == 0) {
+    Send("READY=1");
+    _exit(0);
+  }
+  ASSERT_EQ(waitpid(late, nullptr, 0), late);
+  kill(first, SIGKILL);
+  int status = 0;
+  ASSERT_EQ(waitpid(first, &status, 0), first);
+  ASSERT_TRUE(runner_->Reaped(first, status, Deadline::Clock::now()));
+  ASSERT_GT(Row("db").pid, 0) << "a first short life is forgiven";
+  Turn(Deadline::In(10s));
   EXPECT_EQ(Row("db").state, State::kStarting);
 }
 
@@ -304,6 +345,29 @@ TEST_F(ServiceRunnerTest, ReadyWhenAPortAcceptsAndUnhealthyWhenItNoLongerDoes) {
   listener.Reset();
   ASSERT_TRUE(Until([&] { return Row("db").health == ServiceHealth::kUnhealthy; }));
   EXPECT_EQ(Row("db").state, State::kReady);
+}
+
+TEST_F(ServiceRunnerTest, AProbeThatConnectsToItselfHasNotReachedTheService) {
+  const UniqueFd outside(open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC));
+  if (unshare(CLONE_NEWNET) != 0) GTEST_SKIP() << "no network namespace here";
+  auto netlink = Netlink::Open();
+  ASSERT_TRUE(netlink) << netlink.error().Message();
+  ASSERT_TRUE(netlink->SetUp(static_cast<int>(if_nametoindex("lo")), 0));
+  // The one number that the kernel can give the probe's end is that of the port itself.
+  if (!WriteKnob("/proc/sys/net/ipv4/ip_local_port_range", "40000 40000")) {
+    setns(outside.get(), CLONE_NEWNET);
+    GTEST_SKIP() << "no settings of the namespace's own";
+  }
+  Probe probe;
+  probe.port = 40000;
+  ServiceConfig& db = Add("db", kSleep);
+  db.ready.probe = probe;
+  db.ready.interval = 10ms;
+  Begin();
+  EXPECT_TRUE(
+      Until([&] { return std::string_view(Row("db").detail).find("ECONNREFUSED") != ~size_t{0}; }));
+  EXPECT_EQ(Row("db").state, State::kStarting);
+  setns(outside.get(), CLONE_NEWNET);
 }
 
 TEST_F(ServiceRunnerTest, AnExecProbeThatHangsIsKilledWithAllItForked) {
