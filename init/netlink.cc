@@ -11,7 +11,6 @@
 
 #include <charconv>
 #include <cstring>
-#include <span>
 
 namespace berth::init {
 namespace {
@@ -40,6 +39,16 @@ std::optional<Prefix> ParsePrefix(std::string_view text) {
   }
   prefix.bits = static_cast<uint8_t>(bits);
   return prefix;
+}
+
+ssize_t ReceiveFromKernel(int fd, std::span<std::byte> to) {
+  for (;;) {
+    sockaddr_nl sender{};
+    socklen_t size = sizeof(sender);
+    const ssize_t n = recvfrom(fd, to.data(), to.size(), MSG_DONTWAIT,
+                               reinterpret_cast<sockaddr*>(&sender), &size);
+    if (n < 0 || sender.nl_pid == 0) return n;
+  }
 }
 
 // One request as it is put together.
@@ -94,9 +103,9 @@ int Netlink::Ask(Message& message) {
   constexpr uint32_t kSequence = 1;
   const auto bytes = message.Finish(kSequence);
   if (send(fd_.get(), bytes.data(), bytes.size(), 0) < 0) return errno;
-  alignas(nlmsghdr) uint8_t answer[kAnswerBytes];
+  std::byte answer[kAnswerBytes];
   // No answer would be a bug of the kernel; to hang PID 1 on it would be ours.
-  const ssize_t n = recv(fd_.get(), answer, sizeof(answer), MSG_DONTWAIT);
+  const ssize_t n = ReceiveFromKernel(fd_.get(), answer);
   if (n < 0) return errno;
   nlmsghdr header{};
   nlmsgerr error{};

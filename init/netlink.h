@@ -6,10 +6,13 @@
 #ifndef BERTH_INIT_NETLINK_H_
 #define BERTH_INIT_NETLINK_H_
 
+#include <sys/types.h>
+
 #include <array>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -35,6 +38,10 @@ struct Route {
   std::optional<Prefix> via;  // its address only
   uint32_t metric = 0;        // 0: the kernel's
 };
+
+// The next message of the kernel's, as recv(2) returns it, without waiting: any process with the
+// right to can send to a netlink socket, and what is not the kernel's is dropped.
+ssize_t ReceiveFromKernel(int fd, std::span<std::byte> to);
 
 class Netlink {
  public:

@@ -7,9 +7,11 @@
 #include <arpa/inet.h>
 #include <gtest/gtest.h>
 #include <ifaddrs.h>
+#include <linux/netlink.h>
 #include <net/if.h>
 #include <sched.h>
 #include <sys/ioctl.h>
+#include <sys/socket.h>
 
 #include <fstream>
 #include <sstream>
@@ -115,6 +117,24 @@ TEST_F(NetlinkTest, AddsRoutes) {
   EXPECT_NE(routes.find("lo\t0000070A\t0108090A\t0003\t0\t0\t50\t0000FFFF"), std::string::npos)
       << routes;
   EXPECT_NE(routes.find("lo\t00000000\t0208090A"), std::string::npos) << routes;
+}
+
+TEST(ReceiveFromKernel, DropsWhatAProcessSent) {
+  const UniqueFd receiver(socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE));
+  sockaddr_nl address{};
+  address.nl_family = AF_NETLINK;
+  socklen_t size = sizeof(address);
+  ASSERT_EQ(bind(receiver.get(), reinterpret_cast<sockaddr*>(&address), size), 0);
+  ASSERT_EQ(getsockname(receiver.get(), reinterpret_cast<sockaddr*>(&address), &size), 0);
+  const UniqueFd sender(socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE));
+  const char forged[] = "forged";
+  if (sendto(sender.get(), forged, sizeof(forged), 0, reinterpret_cast<sockaddr*>(&address), size) <
+      0) {
+    GTEST_SKIP() << "no right to send to another process";
+  }
+  std::byte bytes[64];
+  EXPECT_EQ(ReceiveFromKernel(receiver.get(), bytes), -1);
+  EXPECT_EQ(errno, EAGAIN);
 }
 
 TEST_F(NetlinkTest, SaysWhatTheKernelRefused) {

@@ -9,6 +9,8 @@
 #include <cstring>
 #include <string_view>
 
+#include "init/netlink.h"
+
 namespace berth::init {
 namespace {
 
@@ -98,7 +100,7 @@ Result<PowerButton> PowerButton::Open() {
   if (send(fd.get(), &request, sizeof(request), 0) < 0) return ErrnoError("power-button", kFamily);
   // The kernel has answered before send returned.
   std::byte answer[kAcpiMessageBytes];
-  const ssize_t n = recv(fd.get(), answer, sizeof(answer), 0);
+  const ssize_t n = ReceiveFromKernel(fd.get(), answer);
   if (n < 0) return ErrnoError("power-button", kFamily);
   const auto group = FindAcpiGroup(Bytes(answer, static_cast<size_t>(n)));
   if (!group) return Fail("power-button", ENOENT, "the kernel tells no ACPI events");
@@ -112,7 +114,7 @@ bool PowerButton::Pressed() {
   bool pressed = false;
   std::byte message[kAcpiMessageBytes];
   for (;;) {
-    const ssize_t n = recv(fd_.get(), message, sizeof(message), 0);
+    const ssize_t n = ReceiveFromKernel(fd_.get(), message);
     if (n < 0 && errno == ENOBUFS) continue;  // some were lost; others wait
     if (n <= 0) return pressed;
     pressed |= IsPowerButton(Bytes(message, static_cast<size_t>(n)));
