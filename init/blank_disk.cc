@@ -132,8 +132,9 @@ Result<> GrowExt4(const std::string& mount_point, const std::string& device, boo
   }
   if (!is_new) return {};
   FsUuid uuid{.bytes = sizeof(uuid.uuid), .flags = 0, .uuid = {}};
-  // Kernels before 6.0 do not know it; the disk then keeps the template's UUID, and works.
-  if (getrandom(uuid.uuid, sizeof(uuid.uuid), 0) == sizeof(uuid.uuid)) {
+  // Kernels before 6.0 do not know it, and one without entropy yet would hold the boot: the disk
+  // then keeps the template's UUID, and works.
+  if (getrandom(uuid.uuid, sizeof(uuid.uuid), GRND_NONBLOCK) == sizeof(uuid.uuid)) {
     uuid.uuid[6] = static_cast<unsigned char>((uuid.uuid[6] & 0x0f) | 0x40);  // RFC 4122, version 4
     uuid.uuid[8] = static_cast<unsigned char>((uuid.uuid[8] & 0x3f) | 0x80);
     ioctl(root.get(), kSetFsUuid, &uuid);
