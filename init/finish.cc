@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "init/finish.h"
 
+#include <fcntl.h>
 #include <signal.h>
 #include <sys/mount.h>
 #include <sys/wait.h>
@@ -12,12 +13,13 @@
 #include "init/console.h"
 #include "init/holders.h"
 #include "init/root.h"
-#include "protocol/base/io.h"
+#include "protocol/base/unique_fd.h"
 
 namespace berth::init {
 namespace {
 
 constexpr size_t kMaxMountsBytes = 1024 * 1024;
+constexpr int kForkAgainMs = 100;
 
 // Nothing of these outlives the machine.
 constexpr std::array kInMemory = std::to_array<std::string_view>(
@@ -64,9 +66,10 @@ void TakeDown(const MountEntry& entry) {
 }
 
 void TakeDownAll() {
-  const auto mounts = ReadFile("/proc/self/mounts", kMaxMountsBytes);
-  if (!mounts) return Warn(mounts.error());
-  for (const MountEntry& entry : TakedownOrder(*mounts)) TakeDown(entry);
+  for (const MountEntry& entry : TakedownOrder(ReadMounts("/proc/self/mounts", kMaxMountsBytes))) {
+    TakeDown(entry);
+  }
+  sync();
 }
 
 }  // namespace
@@ -96,31 +99,59 @@ std::vector<MountEntry> TakedownOrder(std::string_view mounts) {
   return order;
 }
 
-void Finish(ShutdownMode mode, std::chrono::milliseconds wait) {
-  // In a child: a disk that does not answer holds it in the kernel, and PID 1 goes on.
-  const pid_t child = fork();
-  if (child == 0) {
-    TakeDownAll();
-    sync();
-    _exit(0);
+std::string ReadMounts(const char* path, size_t max_bytes) {
+  const UniqueFd fd(open(path, O_RDONLY | O_CLOEXEC));
+  if (!fd) Warn(Error{"unmount", errno, path, ""});
+  std::string text(max_bytes, '\0');
+  size_t used = 0;
+  while (fd && used < max_bytes) {
+    const ssize_t n = read(fd.get(), text.data() + used, max_bytes - used);
+    if (n <= 0) break;
+    used += static_cast<size_t>(n);
   }
-  if (child < 0) {
-    Warn(Error{"fork", errno, "syncing without unmounting", ""});
-    sync();
-    EndMachine(mode);
-  }
+  // Of a line that was cut, the target may be another mount's.
+  text.resize(used);
+  text.resize(text.rfind('\n') + 1);
+  return text;
+}
+
+bool DoInChildren(std::span<void (*const)()> works, Deadline deadline) {
   sigset_t ended;
   sigemptyset(&ended);
   sigaddset(&ended, SIGCHLD);
-  const auto deadline = Deadline::In(wait);
-  while (waitpid(child, nullptr, WNOHANG) == 0) {
-    if (deadline.Passed()) {
-      Warn(Error{"sync", ETIMEDOUT, "a disk did not answer; its last writes may be lost", ""});
-      break;
+  std::vector<pid_t> children;
+  for (size_t done = 0; done < works.size();) {
+    // One that cannot be had now may be had when another process has ended.
+    while (children.size() < works.size()) {
+      const pid_t child = fork();
+      if (child < 0) break;
+      if (child == 0) {
+        works[children.size()]();
+        _exit(0);
+      }
+      children.push_back(child);
     }
-    const int left_ms = deadline.PollTimeoutMs();
+    for (pid_t& child : children) {
+      if (child == 0 || waitpid(child, nullptr, WNOHANG) == 0) continue;
+      child = 0;
+      ++done;
+    }
+    if (done == works.size()) break;
+    if (deadline.Passed()) return false;
+    int left_ms = deadline.PollTimeoutMs();
+    if (children.size() < works.size()) left_ms = std::min(left_ms, kForkAgainMs);
     const timespec left{left_ms / 1000, (left_ms % 1000) * 1'000'000L};
     sigtimedwait(&ended, nullptr, &left);
+  }
+  return true;
+}
+
+void Finish(ShutdownMode mode, std::chrono::milliseconds wait) {
+  // In children: a disk that does not answer holds them in the kernel, and PID 1 goes on. At the
+  // same time, so that an unmount that hangs does not cost the other disks their last writes.
+  void (*const works[])() = {sync, TakeDownAll};
+  if (!DoInChildren(works, Deadline::In(wait))) {
+    Warn(Error{"sync", ETIMEDOUT, "a disk did not answer; its last writes may be lost", ""});
   }
   EndMachine(mode);
 }
