@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "init/service_cgroup.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <linux/magic.h>
 #include <signal.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <charconv>
@@ -20,6 +22,10 @@ constexpr const char* kCgroupParent = "/berth";
 constexpr size_t kMaxProcsBytes = 256 * 1024;
 constexpr int kKillRounds = 8;  // what forks while it is killed is met again
 constexpr int64_t kCpuPeriodUs = 100'000;
+// Of what a service left behind, in one start: who leaves more than that does not hold PID 1.
+constexpr int kMaxLeftDepth = 8;
+constexpr int kMaxLeftCgroups = 1024;
+constexpr size_t kMaxControllersBytes = 4096;
 
 struct Controller {
   const char* name;
@@ -34,6 +40,34 @@ constexpr Controller kControllers[] = {
 // One at a time: a list with one missing controller enables none.
 Result<> Enable(const std::string& cgroup, const char* controller) {
   return WriteKnob((cgroup + "/cgroup.subtree_control").c_str(), std::string("+") + controller);
+}
+
+// What a service made below its cgroup and left behind, and the controllers that it passed on
+// there: with one of them, the kernel lets no process into the cgroup itself (EBUSY).
+void RemoveCgroupsBelow(const std::string& cgroup, int depth, int& left) {
+  if (depth == kMaxLeftDepth) return;
+  DIR* const dir = opendir(cgroup.c_str());
+  if (dir == nullptr) return;
+  while (const dirent* entry = readdir(dir)) {
+    if (entry->d_type != DT_DIR || entry->d_name[0] == '.') continue;
+    if (left-- <= 0) break;
+    const std::string below = cgroup + "/" + entry->d_name;
+    RemoveCgroupsBelow(below, depth + 1, left);
+    rmdir(below.c_str());
+  }
+  closedir(dir);
+  const std::string knob = cgroup + "/cgroup.subtree_control";
+  const auto controllers = ReadFile(knob.c_str(), kMaxControllersBytes);
+  if (!controllers || controllers->empty()) return;
+  std::string off = "-";
+  for (const char c : *controllers) {
+    if (c == ' ') {
+      off += " -";
+    } else {
+      off += c;
+    }
+  }
+  if (auto written = WriteKnob(knob.c_str(), off); !written) Warn(written.error());
 }
 
 }  // namespace
@@ -76,29 +110,57 @@ void ServiceCgroups::EnableControllers(const Config& config) const {
   }
 }
 
-UniqueFd ServiceCgroups::Prepare(const ServiceConfig& service) const {
+void ServiceCgroups::WarnOnce(const Error& error) {
+  if (said_.insert(error.detail).second) Warn(error);
+}
+
+UniqueFd ServiceCgroups::Prepare(const ServiceConfig& service) {
   if (!present()) return {};
-  const std::string path = parent_ + "/" + service.name;
-  if (mkdir(path.c_str(), 0755) != 0 && errno != EEXIST) {
-    Warn(Error{"cgroup", errno, path, ""});
-    return {};
+  const std::string path = PathOf(service.name);
+  if (mkdir(path.c_str(), 0755) != 0) {
+    if (errno != EEXIST) {
+      Warn(Error{"cgroup", errno, path, ""});
+      return {};
+    }
+    int left = kMaxLeftCgroups;
+    RemoveCgroupsBelow(path, 0, left);
   }
   const auto set = [&](const char* knob, const std::string& value) {
-    // A missing controller was said once, by Open.
     const std::string file = path + knob;
-    if (access(file.c_str(), F_OK) != 0) return;
+    if (access(file.c_str(), F_OK) != 0) {
+      return WarnOnce(Error{"cgroup", errno, file, "this limit does not hold"});
+    }
     if (auto written = WriteKnob(file.c_str(), value); !written) Warn(written.error());
   };
   const LimitsConfig& limits = service.limits;
   if (limits.memory_bytes != 0) set("/memory.max", std::to_string(limits.memory_bytes));
   if (limits.pids != 0) set("/pids.max", std::to_string(limits.pids));
   if (limits.cpus > 0) set("/cpu.max", CpuMax(limits.cpus));
-  return UniqueFd(open((path + "/cgroup.procs").c_str(), O_WRONLY | O_CLOEXEC));
+  return Procs(service.name);
+}
+
+UniqueFd ServiceCgroups::Procs(std::string_view name) {
+  if (!present()) return {};
+  const std::string path = PathOf(name) + "/cgroup.procs";
+  UniqueFd procs(open(path.c_str(), O_WRONLY | O_CLOEXEC));
+  if (!procs) WarnOnce(Error{"cgroup", errno, path, "the service runs outside its cgroup"});
+  return procs;
+}
+
+UniqueFd ServiceCgroups::Events(std::string_view name) const {
+  if (!present()) return {};
+  return UniqueFd(open((PathOf(name) + "/cgroup.events").c_str(), O_RDONLY | O_CLOEXEC));
+}
+
+bool ServiceCgroups::IsPopulated(int events) {
+  char text[256];
+  const ssize_t n = pread(events, text, sizeof(text), 0);
+  return n > 0 && std::string_view(text, static_cast<size_t>(n)).contains("populated 1");
 }
 
 bool ServiceCgroups::Kill(std::string_view name) const {
   if (!present()) return false;
-  const std::string path = parent_ + "/" + std::string(name);
+  const std::string path = PathOf(name);
   if (WriteKnob((path + "/cgroup.kill").c_str(), "1")) return true;
   // Linux before 5.14 has no such file.
   for (int round = 0; round < kKillRounds; ++round) {

@@ -8,6 +8,7 @@
 
 #include <sys/types.h>
 
+#include <set>
 #include <string>
 #include <string_view>
 
@@ -25,16 +26,25 @@ class ServiceCgroups {
   void EnableControllers(const Config& config) const;
   bool present() const { return !parent_.empty(); }
 
-  // Makes the service's cgroup with its limits. A descriptor of its cgroup.procs; an empty one
-  // where there is none to be had.
-  UniqueFd Prepare(const ServiceConfig& service) const;
+  // Makes the service's cgroup with its limits, for a start of it: cgroups that its last life made
+  // below go. A descriptor of its cgroup.procs; an empty one where there is none to be had.
+  UniqueFd Prepare(const ServiceConfig& service);
+  // The same descriptor, of a service that runs.
+  UniqueFd Procs(std::string_view name);
   // SIGKILL to all in it. False where there is no such cgroup.
   bool Kill(std::string_view name) const;
   bool Holds(std::string_view name, pid_t pid) const;
+  // Its cgroup.events, which has EPOLLPRI when IsPopulated may have changed since the last look.
+  UniqueFd Events(std::string_view name) const;
+  static bool IsPopulated(int events);
 
  private:
+  std::string PathOf(std::string_view name) const { return parent_ + "/" + std::string(name); }
+  void WarnOnce(const Error& error);
+
   std::string root_;
   std::string parent_;
+  std::set<std::string> said_;  // the details of what was said once
 };
 
 // What cpu.max wants: "50000 100000" for half a processor.

@@ -26,6 +26,8 @@ namespace {
 
 constexpr int kNotifyBatch = 16;  // messages of one service in one turn of the loop
 constexpr std::chrono::seconds kLinesPeriod{60};
+// For what a service forked to be gone after SIGKILL; then its end counts all the same.
+constexpr std::chrono::seconds kEmptyWait{2};
 
 // From 0 to 1. Where the kernel has none yet, the middle: a boot must not wait for it.
 double Random() {
@@ -149,6 +151,9 @@ void ServiceRunner::Event(uint64_t data, Time now) {
     case kProbe:
       ConnectionDone(id, now);
       break;
+    case kCgroup:
+      EndIfAlone(id, now);
+      break;
     case kServer:
       server_.Accept([this](int fd, uint64_t client) { Watch(fd, EPOLLIN, kClient, client); }, now);
       break;
@@ -170,8 +175,8 @@ void ServiceRunner::Event(uint64_t data, Time now) {
 }
 
 bool ServiceRunner::Reaped(pid_t pid, int wait_status, Time now) {
-  if (const auto id = graph_.OfPid(pid)) {
-    graph_.Ended(*id, wait_status, now);
+  if (const auto id = graph_.OfPid(pid); id && !endings_.contains(*id)) {
+    if (!AwaitOthers(*id, wait_status, now)) graph_.Ended(*id, wait_status, now);
   } else if (const auto probe = probe_pids_.find(pid); probe != probe_pids_.end()) {
     const ServiceId of = probe->second;
     probe_pids_.erase(probe);
@@ -188,7 +193,37 @@ bool ServiceRunner::Reaped(pid_t pid, int wait_status, Time now) {
   return true;
 }
 
+// Whether others of its cgroup were still there. They are killed, and the service's end is told
+// when they are gone: until then they may hold the port that its next process wants.
+bool ServiceRunner::AwaitOthers(ServiceId id, int wait_status, Time now) {
+  const std::string& name = ConfigOf(id).name;
+  UniqueFd events = cgroups_.Events(name);
+  if (!events || !ServiceCgroups::IsPopulated(events.get())) return false;
+  cgroups_.Kill(name);
+  if (!Watch(events.get(), EPOLLPRI, kCgroup, id)) return false;
+  EndProbeRun(id);
+  endings_.insert_or_assign(id, Ending{wait_status, now + kEmptyWait, std::move(events)});
+  return true;
+}
+
+void ServiceRunner::EndIfAlone(ServiceId id, Time now) {
+  const auto ending = endings_.find(id);
+  if (ending == endings_.end()) return;
+  const bool late = now >= ending->second.deadline;
+  if (!late && ServiceCgroups::IsPopulated(ending->second.events.get())) return;
+  if (late) Warn(ConfigOf(id).name + ": some of what it forked is still there after SIGKILL");
+  const int wait_status = ending->second.wait_status;
+  endings_.erase(ending);
+  graph_.Ended(id, wait_status, now);
+}
+
 void ServiceRunner::TimePassed(Time now) {
+  for (auto ending = endings_.begin(); ending != endings_.end();) {
+    const ServiceId id = ending->first;
+    const bool late = now >= ending->second.deadline;
+    ++ending;  // before it goes
+    if (late) EndIfAlone(id, now);
+  }
   for (auto run = probes_.begin(); run != probes_.end();) {
     const ServiceId id = run->first;
     const bool late = now >= run->second.deadline;
@@ -210,6 +245,7 @@ std::optional<ServiceRunner::Time> ServiceRunner::next_deadline() const {
     if (time && (!next || *time < *next)) next = time;
   };
   for (const auto& [id, run] : probes_) consider(run.deadline);
+  for (const auto& [id, ending] : endings_) consider(ending.deadline);
   consider(server_.next_deadline());
   return next;
 }
@@ -245,7 +281,8 @@ void ServiceRunner::Do(const action::Spawn& spawn, Time now) {
 }
 
 void ServiceRunner::Do(const action::Signal& signal, Time /*now*/) {
-  if (signal.pid > 0) kill(signal.pid, signal.signal);
+  // The number of one that is reaped may be another's by now.
+  if (signal.pid > 0 && !endings_.contains(signal.id)) kill(signal.pid, signal.signal);
 }
 
 void ServiceRunner::Do(const action::KillTree& tree, Time /*now*/) {
@@ -324,6 +361,7 @@ void ServiceRunner::TakeNotify(ServiceId id, Time now) {
 }
 
 void ServiceRunner::Do(const action::StartProbe& start, Time now) {
+  if (endings_.contains(start.id)) return;  // its end ends the probe
   EndProbeRun(start.id);
   ProbeRun run;
   run.deadline = now + start.timeout;
@@ -357,7 +395,7 @@ Result<bool> ServiceRunner::BeginProbe(ServiceId id, const Probe& probe, ProbeRu
     }
     case Probe::Kind::kExec: {
       run.what = probe.exec.empty() ? "probe" : probe.exec[0];
-      const UniqueFd procs = cgroups_.Prepare(ConfigOf(id));
+      const UniqueFd procs = cgroups_.Procs(ConfigOf(id).name);
       BERTH_ASSIGN(run.pid, SpawnService({.config = &config_,
                                           .service = &ConfigOf(id),
                                           .probe = probe.exec,

@@ -65,7 +65,7 @@ class ServiceRunner {
   const ServiceGraph& graph() const { return graph_; }
 
  private:
-  enum Kind : uint32_t { kNotify = kFirstServiceEvent, kSocket, kProbe, kServer, kClient };
+  enum Kind : uint32_t { kNotify = kFirstServiceEvent, kSocket, kProbe, kCgroup, kServer, kClient };
   struct Sockets {
     std::vector<UniqueFd> fds;
     std::optional<Error> error;  // the first that could not be opened
@@ -75,6 +75,12 @@ class ServiceRunner {
     UniqueFd connection;  // of a port
     pid_t pid = 0;        // of an exec
     std::string what;
+  };
+
+  struct Ending {  // its process is reaped, others of its cgroup are not gone yet
+    int wait_status;
+    Time deadline;
+    UniqueFd events;  // of the cgroup
   };
 
   void OpenSockets(ServiceId id);
@@ -90,6 +96,8 @@ class ServiceRunner {
   void Do(const action::Say& say, Time now);
   void Do(const action::EndMachine& end, Time now);
 
+  bool AwaitOthers(ServiceId id, int wait_status, Time now);
+  void EndIfAlone(ServiceId id, Time now);
   void TakeNotify(ServiceId id, Time now);
   bool IsOf(ServiceId id, pid_t pid, uid_t uid) const;
   Result<bool> BeginProbe(ServiceId id, const Probe& probe, ProbeRun& run);
@@ -108,6 +116,7 @@ class ServiceRunner {
   std::map<ServiceId, Sockets> sockets_;
   std::map<ServiceId, ProbeRun> probes_;
   std::unordered_map<pid_t, ServiceId> probe_pids_;
+  std::map<ServiceId, Ending> endings_;
   std::map<ServiceId, LogLimiter> lines_;
   std::map<ServiceId, LogLimiter> strangers_;  // of messages that are not the service's
   std::optional<action::EndMachine> ending_;
