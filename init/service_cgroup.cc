@@ -67,7 +67,8 @@ void RemoveCgroupsBelow(const std::string& cgroup, int depth, int& left) {
       off += c;
     }
   }
-  if (auto written = WriteKnob(knob.c_str(), off); !written) Warn(written.error());
+  // One line is enough of a tree that does not go.
+  if (auto written = WriteKnob(knob.c_str(), off); !written && depth == 0) Warn(written.error());
 }
 
 }  // namespace
