@@ -75,6 +75,11 @@ Supervisor::Supervisor(Agent agent, BootPhases phases, const Config& config, Con
     : agent_(std::move(agent)),
       phases_(phases),
       config_(config),
+      agent_life_(BackoffPolicy{},
+                  [this] {
+                    watched_control_ = -1;  // the number of the new socket may be the old one's
+                    return agent_.Start(phases_.all());
+                  }),
       shutdown_(config.shutdown),
       runner_(config, {},
               {.end_machine =
@@ -103,11 +108,7 @@ Result<> Supervisor::Start() {
     epoll_event on_press{.events = EPOLLIN, .data = {.u64 = kButton}};
     epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, button_->fd(), &on_press);
   }
-  services_.Add(kAgentName, BackoffPolicy{}, [this] {
-    watched_control_ = -1;  // the number of the new socket may be the old one's
-    return agent_.Start(phases_.all());
-  });
-  BERTH_TRY(services_.StartDue(Deadline::Clock::now()));
+  BERTH_TRY(agent_life_.StartIfDue(Deadline::Clock::now()));
   runner_.Open(epoll_.get());
   runner_.Begin(Deadline::Clock::now());
   return {};
@@ -115,8 +116,8 @@ Result<> Supervisor::Start() {
 
 void Supervisor::Run() {
   for (;;) {
-    if (auto started = services_.StartDue(Deadline::Clock::now()); !started && deaths_.Allow()) {
-      Warn(started.error());
+    if (auto started = agent_life_.StartIfDue(Deadline::Clock::now()); !started) {
+      WarnOfAgent(started.error().Message());
     }
     WatchAgent();
     ArmTimer();
@@ -188,27 +189,32 @@ bool Supervisor::Reap() {
       return false;
     }
     if (runner_.Reaped(pid, status, Deadline::Clock::now())) continue;
-    if (const auto end = services_.Reaped(pid, status, Deadline::Clock::now())) ReportEnd(*end);
+    if (const auto end = agent_life_.Reaped(pid, status, Deadline::Clock::now())) ReportEnd(*end);
   }
   return true;
 }
 
-void Supervisor::ReportEnd(const Services::End& end) {
+void Supervisor::ReportEnd(const AgentLife::End& end) {
   if (shutdown_.begun()) return;
-  std::string text = end.name + ": ended (" + end.how + ")";
+  const std::string text = "ended (" + end.how + ")";
   if (end.crash_loop && !end.was_stable) {
     // It never worked on this machine, and without it the host can do nothing here. Once it has
     // worked, the machine is worth more than the verdict: it is then tried for ever.
-    Log(LogLevel::kFatal, kProgram, text + " again and again since boot; powering off");
-    services_.StopRestarting();
+    Log(LogLevel::kFatal, kProgram,
+        kAgentName + (": " + text) + " again and again since boot; powering off");
+    agent_life_.StopRestarting();
     Request(ShutdownMode::kPowerOff, {}, ShutdownCause::kCrashLoop, kAgentName);
     return;
   }
+  WarnOfAgent(text + "; starts again in " + std::to_string(end.restart_in.count()) + " ms");
+}
+
+void Supervisor::WarnOfAgent(std::string text) {
   if (!deaths_.Allow()) return;
   if (const long swallowed = deaths_.TakeSuppressed()) {
     text += " (" + std::to_string(swallowed) + " such lines left out)";
   }
-  Warn(text + "; starts again in " + std::to_string(end.restart_in.count()) + " ms");
+  Warn(kAgentName + (": " + text));
 }
 
 void Supervisor::Request(ShutdownMode mode, std::chrono::milliseconds grace, ShutdownCause cause,
@@ -217,7 +223,7 @@ void Supervisor::Request(ShutdownMode mode, std::chrono::milliseconds grace, Shu
     cause_ = cause;
     cause_name_ = name;
     Info("shutting down: " + DescribeCause(cause, name));
-    services_.StopRestarting();
+    agent_life_.StopRestarting();
     agent_.Tell({.kind = ControlKind::kShuttingDown, .mode = mode, .cause = cause});
   }
   Do(shutdown_.Request(mode, grace, Deadline::Clock::now()));
@@ -237,7 +243,7 @@ ControlPacket Supervisor::Report(ControlKind kind) const {
 }
 
 void Supervisor::Do(Shutdown::Action action) {
-  const pid_t agent = services_.PidOf(kAgentName);
+  const pid_t agent = agent_life_.pid();
   switch (action) {
     case Shutdown::Action::kNothing:
       return;
@@ -277,7 +283,7 @@ void Supervisor::FollowOthers() {
   const Time now = Deadline::Clock::now();
   if (other_ || (look_again_at_ && now < *look_again_at_)) return;
   look_again_at_.reset();
-  const auto other = FindOther(services_.PidOf(kAgentName));
+  const auto other = FindOther(agent_life_.pid());
   if (!other) return Do(shutdown_.OnlyAgentLeft(now));
   if (!other->zombie) {
     other_.Reset(static_cast<int>(syscall(SYS_pidfd_open, other->pid, 0)));
@@ -289,7 +295,7 @@ void Supervisor::FollowOthers() {
 }
 
 void Supervisor::ArmTimer() {
-  std::optional<Time> next = services_.next_start();
+  std::optional<Time> next = agent_life_.next_start();
   for (const auto& each : {shutdown_.deadline(), look_again_at_, runner_.next_deadline()}) {
     if (each && (!next || *each < *next)) next = each;
   }

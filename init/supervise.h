@@ -13,11 +13,11 @@
 #include <string_view>
 
 #include "init/agent.h"
+#include "init/agent_life.h"
 #include "init/config.h"
 #include "init/phases.h"
 #include "init/power_button.h"
 #include "init/service_runner.h"
-#include "init/services.h"
 #include "init/shutdown.h"
 #include "protocol/base/log.h"
 #include "protocol/base/result.h"
@@ -50,7 +50,8 @@ class Supervisor {
   // One batch, so that a storm of orphans does not starve the rest of the loop. Whether more may be
   // left.
   bool Reap();
-  void ReportEnd(const Services::End& end);
+  void ReportEnd(const AgentLife::End& end);
+  void WarnOfAgent(std::string text);
   // The first one's cause and name stay: they are what the host is told.
   void Request(ShutdownMode mode, std::chrono::milliseconds grace, ShutdownCause cause,
                std::string_view name);
@@ -65,7 +66,7 @@ class Supervisor {
   Agent agent_;
   BootPhases phases_;
   const Config& config_;
-  Services services_;  // the agent
+  AgentLife agent_life_;
   Shutdown shutdown_;
   ShutdownCause cause_ = ShutdownCause::kHost;
   std::string cause_name_;
