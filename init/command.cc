@@ -45,10 +45,6 @@ struct Verb {
 };
 constexpr Verb kVerbs[] = {{"poweroff", SIGUSR2}, {"reboot", SIGINT}, {"halt", SIGUSR1}};
 
-void Print(std::string_view text) {
-  [[maybe_unused]] const ssize_t n = write(STDOUT_FILENO, text.data(), text.size());
-}
-
 int Usage(std::string_view text) {
   Log(LogLevel::kError, kProgram, text);
   return 2;
@@ -72,13 +68,13 @@ int RunCommand(std::span<char* const> argv) {
     word = argv[1];
   }
   if (word == "--version") {
-    Print("berth-init " BERTH_BUILD_ID "\n");
+    PrintOut("berth-init " BERTH_BUILD_ID "\n");
     return 0;
   }
   if (word == "--keys") return PrintConfigKeys();
   if (word == "--check") return Usage("--check needs one FILE; - is the standard input");
   if (word == "--help") {
-    Print(kHelp);
+    PrintOut(kHelp);
     return 0;
   }
   const auto* verb = std::ranges::find(kVerbs, word, &Verb::name);

@@ -7,6 +7,7 @@
 #include <termios.h>
 #include <unistd.h>
 
+#include "protocol/base/io.h"
 #include "protocol/base/log.h"
 #include "protocol/base/unique_fd.h"
 
@@ -46,6 +47,11 @@ void SetConsoleLevel(LogLevel level) { console_level = level; }
 
 void Say(LogLevel level, std::string_view text) {
   if (level >= console_level) Log(level, kProgram, text);
+}
+
+void PrintOut(std::string_view text) {
+  constexpr std::chrono::minutes kPagerWait{1};
+  [[maybe_unused]] const auto written = WriteFull(STDOUT_FILENO, text, Deadline::In(kPagerWait));
 }
 
 void Fatal(const Error& error) {

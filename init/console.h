@@ -27,6 +27,9 @@ inline void Info(std::string_view text) { Say(LogLevel::kInfo, text); }
 inline void Warn(std::string_view text) { Say(LogLevel::kWarning, text); }
 inline void Warn(const Error& error) { Warn(error.Message()); }
 
+// To stdout, as an ordinary program. Where that is gone there is nobody to tell.
+void PrintOut(std::string_view text);
+
 // Says "berth-init: fatal: ..." on the console and powers the machine off.
 [[noreturn]] void Fatal(const Error& error);
 

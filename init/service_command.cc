@@ -4,8 +4,6 @@
 #include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/un.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <charconv>
@@ -18,6 +16,7 @@
 #include "protocol/base/log.h"
 #include "protocol/base/text.h"
 #include "protocol/base/unique_fd.h"
+#include "protocol/base/unix_address.h"
 
 namespace berth::init {
 namespace {
@@ -46,12 +45,6 @@ constexpr size_t kMaxRows = 100'000;  // far more than there are services
 
 std::string_view NameOf(std::span<const std::string_view> names, uint32_t value) {
   return value < names.size() ? names[value] : "?";
-}
-
-void PrintOut(std::string_view text) {
-  // Where stdout is gone there is nobody to tell.
-  [[maybe_unused]] const auto written =
-      WriteFull(STDOUT_FILENO, text, Deadline::In(std::chrono::seconds(60)));
 }
 
 int ServiceUsage(const std::string& text) {
@@ -183,10 +176,7 @@ std::string ServiceJson(std::span<const ServiceRow> rows) {
 
 Result<ServiceReply> AskServices(const char* path, const ServiceRequest& request,
                                  std::string_view text, Deadline deadline) {
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  if (strlen(path) >= sizeof(address.sun_path)) return Fail("control", ENAMETOOLONG, path);
-  memcpy(address.sun_path, path, strlen(path));
+  BERTH_ASSIGN(const sockaddr_un address, UnixAddress("control", path));
   const UniqueFd fd(socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
   if (!fd) return ErrnoError("control", "socket");
   if (connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)) != 0) {

@@ -4,12 +4,12 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include <algorithm>
 
 #include "protocol/base/text.h"
+#include "protocol/base/unix_address.h"
 
 namespace berth::init {
 namespace {
@@ -38,10 +38,7 @@ NotifyMessage ParseNotify(std::string_view text) {
 }
 
 Result<NotifySocket> NotifySocket::Open(const std::string& path) {
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  if (path.size() >= sizeof(address.sun_path)) return Fail("notify", ENAMETOOLONG, path);
-  memcpy(address.sun_path, path.data(), path.size());
+  BERTH_ASSIGN(const sockaddr_un address, UnixAddress("notify", path));
   UniqueFd fd(socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (!fd) return ErrnoError("notify", "socket");
   const int on = 1;

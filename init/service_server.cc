@@ -3,7 +3,6 @@
 
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -11,6 +10,7 @@
 #include <memory>
 
 #include "protocol/base/text.h"
+#include "protocol/base/unix_address.h"
 
 namespace berth::init {
 namespace {
@@ -45,10 +45,7 @@ bool SendPacket(int fd, const void* bytes, size_t size) {
 }  // namespace
 
 Result<> ServiceServer::Open(const std::string& path) {
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  if (path.size() >= sizeof(address.sun_path)) return Fail("control", ENAMETOOLONG, path);
-  memcpy(address.sun_path, path.data(), path.size());
+  BERTH_ASSIGN(const sockaddr_un address, UnixAddress("control", path));
   UniqueFd fd(socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (!fd) return ErrnoError("control", "socket");
   unlink(path.c_str());

@@ -6,12 +6,12 @@
 #include <netinet/in.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include <charconv>
 
 #include "init/mounts.h"
+#include "protocol/base/unix_address.h"
 
 namespace berth::init {
 namespace {
@@ -51,11 +51,9 @@ bool ParseInternet(std::string_view text, ListenAddress& to) {
 }
 
 bool ParseUnix(std::string_view path, ListenAddress& to) {
-  sockaddr_un address{};
-  if (!path.starts_with('/') || path.size() >= sizeof(address.sun_path)) return false;
-  address.sun_family = AF_UNIX;
-  memcpy(address.sun_path, path.data(), path.size());
-  Store(to, address);
+  const auto address = UnixAddress("socket", path);
+  if (!path.starts_with('/') || !address) return false;
+  Store(to, *address);
   to.unix_path = path;
   return true;
 }
