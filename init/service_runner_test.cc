@@ -244,9 +244,11 @@ class ServiceRunnerCgroupTest : public ServiceRunnerTest {
     for (const std::string base : {"/sys/fs/cgroup", "/sys/fs/cgroup/unified"}) {
       const std::string path = base + "/berth-test-" + std::to_string(getpid());
       if (access((base + "/cgroup.procs").c_str(), F_OK) != 0) continue;
-      if (mkdir(path.c_str(), 0755) == 0) cgroup_root_ = path;
+      if (mkdir(path.c_str(), 0755) != 0) continue;
+      cgroup_root_ = path;
+      return;
     }
-    if (cgroup_root_.empty()) GTEST_SKIP() << "no cgroup2 that can be written";
+    GTEST_SKIP() << "no cgroup2 that can be written";
   }
   void TearDown() override {
     if (cgroup_root_.empty()) return;
@@ -269,7 +271,9 @@ TEST_F(ServiceRunnerCgroupTest, StartsAgainWhenTheLastOfItsOldProcessesIsGone) {
   const pid_t forked = std::stoi(Out());
   const pid_t first = Row("web").pid;
   // Stops on the way out, as one that the kernel holds would.
-  ASSERT_EQ(ptrace(PTRACE_SEIZE, forked, nullptr, PTRACE_O_TRACEEXIT), 0) << errno;
+  if (ptrace(PTRACE_SEIZE, forked, nullptr, PTRACE_O_TRACEEXIT) != 0) {
+    GTEST_SKIP() << "no right to trace";
+  }
   kill(first, SIGKILL);
   int status = 0;
   ASSERT_EQ(waitpid(first, &status, 0), first);
@@ -287,7 +291,9 @@ TEST_F(ServiceRunnerCgroupTest, OldProcessesThatStayHoldItForABoundedTimeOnly) {
   ASSERT_TRUE(Until([&] { return Out().ends_with("\n"); }));
   const pid_t forked = std::stoi(Out());
   const pid_t first = Row("web").pid;
-  ASSERT_EQ(ptrace(PTRACE_SEIZE, forked, nullptr, PTRACE_O_TRACEEXIT), 0) << errno;
+  if (ptrace(PTRACE_SEIZE, forked, nullptr, PTRACE_O_TRACEEXIT) != 0) {
+    GTEST_SKIP() << "no right to trace";
+  }
   kill(first, SIGKILL);
   int status = 0;
   ASSERT_EQ(waitpid(first, &status, 0), first);
@@ -312,7 +318,8 @@ TEST_F(ServiceRunnerCgroupTest, StartsInACgroupThatItsLastLifeDividedUp) {
   const auto before = ReadFile((base + "/cgroup.subtree_control").c_str(), 4096);
   const bool was_on = before && before->contains(one);
   const std::string web = cgroup_root_ + "/berth/web";
-  ASSERT_TRUE(pass_on(base, '+') && pass_on(cgroup_root_, '+'));
+  if (!pass_on(base, '+')) GTEST_SKIP() << "no right to pass a controller on";
+  ASSERT_TRUE(pass_on(cgroup_root_, '+'));
   std::filesystem::create_directories(web + "/a/b");
   for (const std::string& each : {cgroup_root_ + "/berth", web, web + "/a"}) {
     ASSERT_TRUE(pass_on(each, '+')) << each;
