@@ -109,7 +109,7 @@ class Chooser {
 // The whole of a module, out of whatever compression it has.
 Result<std::string> ReadModule(const std::string& path) {
   const std::unique_ptr<archive, int (*)(archive*)> reader(archive_read_new(), archive_read_free);
-  archive_read_support_filter_all(reader.get());
+  SupportCompressions(reader.get());
   archive_read_support_format_raw(reader.get());
   archive_entry* entry = nullptr;
   constexpr size_t kBlock = 64 * 1024;

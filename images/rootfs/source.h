@@ -13,6 +13,8 @@
 #include "images/rootfs/spool.h"
 #include "images/rootfs/tree.h"
 
+struct archive;
+
 namespace berth::image {
 
 // What could not be kept, for the person and for the manifest.
@@ -45,13 +47,17 @@ struct Source {
   std::optional<OciConfig> main;  // what the OCI image says is to be run
 };
 
-// "oci:LAYOUT[:TAG]", a directory, or a tar archive in any compression that libarchive knows.
+// "oci:LAYOUT[:TAG]", a directory, or a tar archive, see SupportCompressions.
 Result<Source> LoadSource(const std::string& from, Loading& loading);
 
 Result<Source> LoadDirectory(const std::string& path, Loading& loading);
 Result<Source> LoadOci(const std::string& layout, const std::string& tag, Loading& loading);
 // Puts an archive's entries into a tree; `layer` > 0 applies whiteouts. Reads `fd` to its end.
 Result<> ApplyTar(int fd, const std::string& name, int layer, Tree& tree, Loading& loading);
+
+// Lets a libarchive reader take every compression that libarchive undoes itself. For the others it
+// would run a program found on PATH, on bytes from strangers.
+void SupportCompressions(archive* reader);
 
 // Adds one extended attribute, within what can be carried into an image. E2BIG names it.
 Result<> AddXattr(Inode& inode, const std::string& path, std::string name, std::string value);

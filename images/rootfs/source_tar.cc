@@ -167,9 +167,21 @@ Result<> Application::One(archive_entry* entry) {
 
 }  // namespace
 
+void SupportCompressions(archive* reader) {
+  for (const auto support :
+       {archive_read_support_filter_bzip2, archive_read_support_filter_compress,
+        archive_read_support_filter_gzip, archive_read_support_filter_lz4,
+        archive_read_support_filter_lzip, archive_read_support_filter_lzma,
+        archive_read_support_filter_xz, archive_read_support_filter_zstd}) {
+    // A libarchive built without the library for it answers ARCHIVE_WARN, and would run a program.
+    const Reader probe(archive_read_new(), archive_read_free);
+    if (support(probe.get()) == ARCHIVE_OK) support(reader);
+  }
+}
+
 Result<> ApplyTar(int fd, const std::string& name, int layer, Tree& tree, Loading& loading) {
   const Reader reader(archive_read_new(), archive_read_free);
-  archive_read_support_filter_all(reader.get());
+  SupportCompressions(reader.get());
   archive_read_support_format_tar(reader.get());
   archive_read_support_format_empty(reader.get());
   if (archive_read_open_fd(reader.get(), fd, kTarBlock) != ARCHIVE_OK) {

@@ -148,6 +148,19 @@ TEST_F(SourceTest, DamagedArchiveIsAnError) {
   EXPECT_FALSE(Apply(dir_.Put("no.tar", "this is no archive, but long enough to tell"), 0, tree));
 }
 
+TEST_F(SourceTest, NoProgramIsRunToUncompress) {
+  const std::string mark = dir_.path() + "/mark";
+  dir_.PutScript("bin/lrzip", "#!/bin/sh\necho ran >" + mark + "\n");
+  const std::string path = std::getenv("PATH");
+  setenv("PATH", (dir_.path() + "/bin:" + path).c_str(), 1);
+  Tree tree;
+  const auto applied =
+      Apply(dir_.Put("t.tar", std::string("LRZI\0\6", 6) + std::string(4096, '\0')), 0, tree);
+  setenv("PATH", path.c_str(), 1);
+  EXPECT_FALSE(applied);
+  EXPECT_FALSE(std::filesystem::exists(mark));
+}
+
 TEST_F(SourceTest, DirectoryIsReadWithoutFollowingLinks) {
   dir_.Put("src/a/file", "content");
   ASSERT_EQ(symlink("/etc", (dir_.path() + "/src/etc").c_str()), 0);
