@@ -84,12 +84,16 @@ class Tree {
   void OwnedByRoot();
 
  private:
+  // Puts a name in, within kMaxEntries and kMaxTreeMetadataBytes: E2BIG beyond. `bytes`: what its
+  // inode takes, where that is new.
+  Result<> Add(std::string_view path, Entry entry, uint64_t bytes);
   Result<> MakeParents(std::string_view path, int layer);
   void RemoveLower(std::string_view path, bool itself, int layer);
   void RemoveAll(std::string_view path);
   bool HasChildren(std::string_view path) const;
 
   std::map<std::string, Entry, std::less<>> entries_;
+  uint64_t metadata_bytes_ = 0;
 };
 
 }  // namespace berth::image
