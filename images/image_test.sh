@@ -267,6 +267,8 @@ expect_error "bad.toml" "$berth" image build --from root.tar --config bad.toml -
 mkdir precious && touch precious/file
 expect_error "did not make it" "$berth" image build --from root.tar -o precious
 [[ -f precious/file ]] || fail "a folder that is no image was replaced"
+expect_error "neither a bzImage nor an ELF file" "$berth" image build --from root.tar --kernel /etc/passwd -o never
+expect_error "command line has" "$berth" image build --from root.tar "${with_kernel[@]}" --cmdline "$(printf 'x%.0s' {1..2000})" -o never
 cp -r copied damaged
 blob=$(find damaged/blobs/sha256 -type f -size +1k | sort | head -n 1)
 printf X >>"$blob"

@@ -16,6 +16,7 @@
 #include "images/rootfs/tool.h"
 #include "images/rootfs/work_dir.h"
 #include "protocol/base/io.h"
+#include "supervisor/hypervisor/image.h"
 
 namespace berth::image {
 namespace {
@@ -70,6 +71,16 @@ std::string ImageNameOf(const BuildOptions& options) {
   return path.filename().string();
 }
 
+std::string CmdlineOf(const BuildOptions& options) {
+  std::string cmdline = kBaseCmdline;
+  if (options.format != Format::kInitramfs) {
+    // Many VMs may boot the one file: changes go to memory, whatever the format.
+    cmdline += " berth.root=/dev/vda berth.rootfstype=" + std::string(NameOf(options.format)) +
+               " berth.overlay=tmpfs";
+  }
+  return options.cmdline.empty() ? cmdline : cmdline + " " + options.cmdline;
+}
+
 Result<> CheckOptions(const BuildOptions& options) {
   const std::string name = ImageNameOf(options);
   const bool named =
@@ -85,6 +96,11 @@ Result<> CheckOptions(const BuildOptions& options) {
     return static_cast<unsigned char>(c) >= 0x20 && static_cast<unsigned char>(c) < 0x7f;
   });
   if (!printable) return Fail("options", EINVAL, "--cmdline holds what is not printable ASCII");
+  if (const size_t bytes = CmdlineOf(options).size(); bytes > kMaxCmdlineBytes) {
+    return Fail("options", E2BIG,
+                fmt::format("with --cmdline the kernel's command line has {} bytes", bytes),
+                fmt::format("a kernel reads {}", kMaxCmdlineBytes));
+  }
   std::error_code code;
   const auto source = std::filesystem::canonical(options.from, code);
   if (!code && std::filesystem::is_directory(source, code)) {
@@ -113,13 +129,13 @@ Result<> CheckOptions(const BuildOptions& options) {
 }
 
 Result<> Builder::Prepare() {
-  for (const std::string& folder : {work_.path() + "/spool"}) {
-    if (mkdir(folder.c_str(), 0700) != 0) return ErrnoError("work-dir", folder);
-  }
+  const std::string spool = work_.path() + "/spool";
+  if (mkdir(spool.c_str(), 0700) != 0) return ErrnoError("work-dir", spool);
   BERTH_TRY(NeedToolsFor(options_.format));
   BERTH_ASSIGN(init_, FindGuestBinary(options_.init, "berth-init"));
   BERTH_ASSIGN(agent_, FindGuestBinary(options_.agent, "berth-agent"));
   if (options_.kernel.empty()) return {};
+  BERTH_TRY(CheckKernel(options_.kernel));
   BERTH_ASSIGN(release_, KernelRelease(options_.kernel));
   if (options_.modules.empty()) {
     warnings_.Add("no --modules: the kernel must have all it needs built in");
@@ -223,15 +239,11 @@ Result<> Builder::MakeKernel() {
   std::error_code code;
   std::filesystem::copy_file(options_.kernel, copy, code);
   if (code) return Fail("kernel", code.value(), options_.kernel);
-  std::string cmdline = kBaseCmdline;
   json disks = json::array();
   if (options_.format != Format::kInitramfs) {
     const std::string format(NameOf(options_.format));
-    // Many VMs may boot the one file: changes go to memory, whatever the format.
-    cmdline += " berth.root=/dev/vda berth.rootfstype=" + format + " berth.overlay=tmpfs";
     disks.push_back({{"path", "rootfs." + format}, {"format", "raw"}, {"read_only", true}});
   }
-  if (!options_.cmdline.empty()) cmdline += " " + options_.cmdline;
   BERTH_ASSIGN(const json files, DigestFiles(work_.image()));
   json digests = json::object();
   for (const auto& [name, file] : files.items()) {
@@ -242,7 +254,7 @@ Result<> Builder::MakeKernel() {
                                  {"name", ImageNameOf(options_)},
                                  {"kernel", "vmlinuz"},
                                  {"initrd", "initrd.img"},
-                                 {"cmdline", cmdline},
+                                 {"cmdline", CmdlineOf(options_)},
                                  {"disks", disks},
                                  {"sha256", digests}});
 }
@@ -291,6 +303,8 @@ Result<json> Builder::Run() {
   }
   options_.progress("writing the manifest", 90);
   BERTH_TRY(Describe());
+  // As `berth create` will look at it.
+  if (!options_.kernel.empty()) BERTH_TRY(LoadImage(work_.image()));
   BERTH_TRY(options_.cancel.Check());
   return manifest_;
 }
