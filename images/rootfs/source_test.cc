@@ -251,7 +251,21 @@ TEST(WorkDir, LeavesNothingAndReplacesOnlyItsOwn) {
 
   dir.Put("image/precious", "x");
   EXPECT_EQ(WorkDir::Make(out).error().errnum, EEXIST);
-  dir.Put("image/manifest.json", R"({"berth_image": 1, "files": {}})");
+  dir.Put("image/manifest.json", R"({"berth_image": 1, "files": {"old": {"sha256": "x"}}})");
+  const auto precious = WorkDir::Make(out);
+  ASSERT_FALSE(precious);
+  EXPECT_EQ(precious.error().errnum, EEXIST);
+  EXPECT_NE(precious.error().detail.find("image/precious"), std::string::npos);
+  std::filesystem::remove(out + "/precious");
+  dir.Put("image/old", "x");
+  dir.Put("image/.inputs", "x");
+  {
+    auto work = WorkDir::Make(out);
+    ASSERT_TRUE(work);
+    dir.Put("image/precious", "x");
+    EXPECT_EQ(work->Commit().error().errnum, EEXIST) << "put there while the build ran";
+    std::filesystem::remove(out + "/precious");
+  }
   {
     auto work = WorkDir::Make(out);
     ASSERT_TRUE(work) << work.error().Message();
@@ -259,7 +273,7 @@ TEST(WorkDir, LeavesNothingAndReplacesOnlyItsOwn) {
     ASSERT_TRUE(work->Commit());
   }
   EXPECT_TRUE(std::filesystem::exists(out + "/new"));
-  EXPECT_FALSE(std::filesystem::exists(out + "/precious"));
+  EXPECT_FALSE(std::filesystem::exists(out + "/old"));
   EXPECT_EQ(std::distance(std::filesystem::directory_iterator(dir.path()), {}), 1);
 }
 

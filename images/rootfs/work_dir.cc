@@ -18,6 +18,7 @@ namespace fs = std::filesystem;
 
 constexpr const char* kLockName = "lock";
 constexpr mode_t kImageMode = 0755;
+constexpr const char* kInputsName = ".inputs";  // images/demo/build: what it made the image of
 
 // Removes the work folders of builders that are gone.
 void RemoveStale(const fs::path& folder, const std::string& prefix) {
@@ -32,6 +33,30 @@ void RemoveStale(const fs::path& folder, const std::string& prefix) {
   }
 }
 
+// Whether what stands at `out` may be replaced: nothing, or an image that a build made with no more
+// in it than the build put there.
+Result<> CheckReplaceable(const fs::path& out) {
+  struct stat st{};
+  if (lstat(out.c_str(), &st) != 0) return {};
+  const auto manifest = ReadManifest(out);
+  if (!S_ISDIR(st.st_mode) || !manifest) {
+    return Fail("out", EEXIST, out.string() + " is there, and berth image build did not make it",
+                "name another, or move it away");
+  }
+  std::error_code code;
+  for (const auto& each : fs::directory_iterator(out, code)) {
+    const std::string name = each.path().filename().string();
+    if (name == kManifestName || name == kInputsName || (*manifest)["files"].contains(name)) {
+      continue;
+    }
+    return Fail("out", EEXIST,
+                each.path().string() + " is there, and berth image build did not make it",
+                "the folder is replaced whole: move the file away");
+  }
+  if (code) return Fail("out", code.value(), out.string());
+  return {};
+}
+
 Result<> SyncFile(const fs::path& path, int flags) {
   const UniqueFd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC | flags));
   if (!fd || fsync(fd.get()) != 0) return ErrnoError("commit", path.string());
@@ -40,18 +65,12 @@ Result<> SyncFile(const fs::path& path, int flags) {
 
 }  // namespace
 
-bool IsBuiltImage(const std::string& dir) { return ReadManifest(dir).has_value(); }
-
 Result<WorkDir> WorkDir::Make(const std::string& out) {
   std::error_code code;
   fs::path target = fs::absolute(out, code).lexically_normal();
   if (!target.has_filename()) target = target.parent_path();
   if (code || !target.has_filename()) return Fail("out", EINVAL, out, "-o takes a folder to make");
-  struct stat st{};
-  if (lstat(target.c_str(), &st) == 0 && (!S_ISDIR(st.st_mode) || !IsBuiltImage(target))) {
-    return Fail("out", EEXIST, target.string() + " is there, and berth image build did not make it",
-                "name another, or move it away");
-  }
+  BERTH_TRY(CheckReplaceable(target));
   const fs::path folder = target.parent_path();
   fs::create_directories(folder, code);
   const std::string prefix = "." + target.filename().string() + ".berth-build.";
@@ -87,6 +106,7 @@ Result<> WorkDir::Commit() {
   }
   if (chmod(image().c_str(), kImageMode) != 0) return ErrnoError("commit", image());
   BERTH_TRY(SyncFile(image(), O_DIRECTORY));
+  BERTH_TRY(CheckReplaceable(out_));  // once more: a build takes its time
   // An exchange, so that what was there before is there until the new one is.
   struct stat st{};
   const bool replaces = lstat(out_.c_str(), &st) == 0;

@@ -16,7 +16,8 @@ namespace berth::image {
 
 class WorkDir {
  public:
-  // `out`: where the image shall stand. EEXIST where something stands there that no build made.
+  // `out`: where the image shall stand. EEXIST where something stands there that no build made,
+  // or in it.
   static Result<WorkDir> Make(const std::string& out);
   WorkDir(WorkDir&&) noexcept;
   WorkDir& operator=(WorkDir&&) = delete;
@@ -37,10 +38,6 @@ class WorkDir {
   std::string path_;
   UniqueFd lock_;
 };
-
-// Whether a folder is one that `berth image build` made: it may be replaced.
-bool IsBuiltImage(const std::string& dir);
-
 }  // namespace berth::image
 
 #endif  // BERTH_IMAGES_ROOTFS_WORK_DIR_H_
