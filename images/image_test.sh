@@ -227,6 +227,11 @@ echo mistake >option
 expect_error "mistake is no key" "${demo[@]}"
 expect_equal "the demo after a build that failed" "$(stat -c %i demo)" "$before"
 
+say "an empty --config takes the place of the source's own"
+mkdir -p own/etc/berth && echo mistake >own/etc/berth/init.toml && : >none.toml
+"$berth" image build -q --from own --config none.toml "${with_kernel[@]}" --format initramfs -o emptied
+expect_equal "init.toml" "$(content_of emptied etc/berth/init.toml)" ""
+
 say "what it says of an image"
 "$berth" image inspect oci-erofs | grep -q "^kernel       $release, 3 modules" || fail "inspect: $("$berth" image inspect oci-erofs)"
 "$berth" image inspect --json oci-erofs | grep -q '"berth_image": 1' || fail "inspect --json"

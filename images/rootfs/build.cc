@@ -178,7 +178,7 @@ Result<> Builder::Configure() {
       }
     }
   }
-  if (text.empty()) return {};
+  if (text.empty() && options_.config.empty()) return {};
   const std::string check_path = work_.path() + "/init.toml";
   BERTH_TRY(WriteFileAtomic(check_path, text, 0600));
   BERTH_TRY(CheckConfig(init_, check_path, shown_as, options_.cancel));
