@@ -34,7 +34,7 @@ class Builder {
   Builder(const BuildOptions& options, WorkDir& work)
       : options_(options),
         work_(work),
-        spool_(work.path() + "/spool"),
+        spool_(work.path() + "/spool", options.cancel),
         loading_{spool_, warnings_, options.cancel} {}
 
   Result<json> Run();
@@ -244,7 +244,7 @@ Result<> Builder::MakeKernel() {
     const std::string format(NameOf(options_.format));
     disks.push_back({{"path", "rootfs." + format}, {"format", "raw"}, {"read_only", true}});
   }
-  BERTH_ASSIGN(const json files, DigestFiles(work_.image()));
+  BERTH_ASSIGN(const json files, DigestFiles(work_.image(), options_.cancel));
   json digests = json::object();
   for (const auto& [name, file] : files.items()) {
     if (name != kListName) digests[name] = file["sha256"];
@@ -276,7 +276,7 @@ Result<> Builder::Describe() {
   manifest_["modules"] = modules;
   manifest_["warnings"] = warnings_.List();
   BERTH_ASSIGN(manifest_["tools"], ToolVersions(options_.format, options_.cancel));
-  BERTH_ASSIGN(manifest_["files"], DigestFiles(work_.image()));
+  BERTH_ASSIGN(manifest_["files"], DigestFiles(work_.image(), options_.cancel));
   return PutImage(kManifestName, manifest_);
 }
 

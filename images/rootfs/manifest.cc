@@ -133,11 +133,12 @@ std::string RenderList(const Tree& tree) {
   return list;
 }
 
-Result<json> DigestFiles(const std::string& dir) {
+Result<json> DigestFiles(const std::string& dir, const Cancel& cancel) {
   json files = json::object();
   std::error_code code;
   for (const auto& each : std::filesystem::directory_iterator(dir, code)) {
-    BERTH_ASSIGN(std::string sha256, Sha256OfFile(each.path().string()));
+    BERTH_ASSIGN(std::string sha256,
+                 Sha256OfFile(each.path().string(), [&] { return cancel.Check(); }));
     files[each.path().filename().string()] = {{"sha256", std::move(sha256)},
                                               {"bytes", each.file_size()}};
   }
@@ -149,13 +150,13 @@ Result<std::vector<Finding>> VerifyBuilt(const std::string& dir, const Cancel& c
   BERTH_ASSIGN(const json manifest, ReadManifest(dir));
   std::vector<Finding> findings;
   for (const auto& [name, file] : manifest["files"].items()) {
-    BERTH_TRY(cancel.Check());
     const std::string path = dir + "/" + name;
     Finding finding{name + ": sha256", Finding::kOk, {}};
     struct stat st{};
     const auto actual = lstat(path.c_str(), &st) == 0 && S_ISREG(st.st_mode)
-                            ? Sha256OfFile(path)
+                            ? Sha256OfFile(path, [&] { return cancel.Check(); })
                             : Fail("manifest", ENOENT, path + " is no regular file");
+    BERTH_TRY(cancel.Check());
     if (!actual) {
       finding = {finding.what, Finding::kDamaged, actual.error().Message()};
     } else if (*actual != file["sha256"].get<std::string>()) {

@@ -35,7 +35,7 @@ std::string RenderList(const Tree& tree);
 std::string RenderMode(const Inode& inode);
 
 // {"sha256": …, "bytes": …} of each file of a folder.
-Result<nlohmann::json> DigestFiles(const std::string& dir);
+Result<nlohmann::json> DigestFiles(const std::string& dir, const Cancel& cancel);
 
 struct Finding {
   std::string what;  // "rootfs.erofs: sha256"

@@ -70,7 +70,8 @@ Result<Source> LoadSource(const std::string& from, Loading& loading) {
   }
   Source source;
   source.kind = "tar";
-  BERTH_ASSIGN(const std::string digest, Sha256OfFile(from));
+  BERTH_ASSIGN(const std::string digest,
+               Sha256OfFile(from, [&] { return loading.cancel.Check(); }));
   source.digest = "sha256:" + digest;
   BERTH_TRY(ApplyTar(fd.get(), from, 0, source.tree, loading));
   return source;

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "images/rootfs/cancel.h"
 #include "images/rootfs/oci.h"
 #include "images/rootfs/spool.h"
 #include "images/rootfs/tree.h"
@@ -26,12 +27,6 @@ class Warnings {
  private:
   std::vector<std::string> list_;
   size_t more_ = 0;
-};
-
-// Readable once the build is to end. -1: never.
-struct Cancel {
-  int fd = -1;
-  Result<> Check() const;  // ECANCELED
 };
 
 struct Loading {

@@ -26,7 +26,7 @@ namespace {
 
 class SourceTest : public testing::Test {
  protected:
-  SourceTest() : spool_(Folder("spool")), loading_{spool_, warnings_, {}} {}
+  SourceTest() : spool_(Folder("spool"), Cancel{}), loading_{spool_, warnings_, {}} {}
 
   std::string Folder(const std::string& name) const {
     const std::string path = dir_.path() + "/" + name;
@@ -182,6 +182,14 @@ TEST_F(SourceTest, ABuildThatIsToEndEnds) {
   loading_.cancel.fd = event.get();
   dir_.Put("src/f", "x");
   EXPECT_EQ(LoadDirectory(dir_.path() + "/src", loading_).error().errnum, ECANCELED);
+  // In the midst of one file, however big, too.
+  Spool spool(Folder("other"), loading_.cancel);
+  const UniqueFd zeros(open("/dev/zero", O_RDONLY | O_CLOEXEC));
+  EXPECT_EQ(spool.AddFrom(zeros.get(), "zeros").error().errnum, ECANCELED);
+  auto writer = spool.Create();
+  ASSERT_TRUE(writer);
+  EXPECT_EQ(writer->AppendZeros(kMaxFileBytes).error().errnum, ECANCELED);
+  EXPECT_EQ(DigestFiles(dir_.path() + "/src", loading_.cancel).error().errnum, ECANCELED);
 }
 
 TEST_F(SourceTest, SpoolMakesHolesOfZeros) {

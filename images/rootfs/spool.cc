@@ -83,6 +83,7 @@ Result<> Spool::Writer::AppendZeros(uint64_t count) {
     return Fail("spool", EFBIG, fmt::format("a file of more than {} bytes", kMaxFileBytes));
   }
   while (count > 0) {
+    BERTH_TRY(spool_->cancel_.Check());
     const auto n = static_cast<size_t>(std::min<uint64_t>(count, kZeros.size()));
     BERTH_TRY(Append(std::span(kZeros).first(n)));
     count -= n;
@@ -106,6 +107,7 @@ Result<Content> Spool::AddFrom(int fd, const std::string& name) {
   BERTH_ASSIGN(Writer writer, Create());
   std::vector<std::byte> buffer(kSpoolBuffer);
   while (true) {
+    BERTH_TRY(cancel_.Check());
     const ssize_t n = read(fd, buffer.data(), buffer.size());
     if (n < 0 && errno == EINTR) continue;
     if (n < 0) return ErrnoError("read", name);

@@ -97,12 +97,13 @@ std::string Sha256::HexDigest() {
   return text;
 }
 
-Result<std::string> Sha256OfFile(const std::string& path) {
+Result<std::string> Sha256OfFile(const std::string& path, const std::function<Result<>()>& go_on) {
   const UniqueFd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC));
   if (!fd) return ErrnoError("open", path);
   Sha256 hash;
   std::vector<std::byte> chunk(256 * 1024);
   for (;;) {
+    BERTH_TRY(go_on());
     const ssize_t n = read(fd.get(), chunk.data(), chunk.size());
     if (n < 0 && errno == EINTR) continue;
     if (n < 0) return ErrnoError("read", path);

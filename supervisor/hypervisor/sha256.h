@@ -8,6 +8,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <span>
 #include <string>
 
@@ -31,8 +32,9 @@ class Sha256 {
   uint64_t total_bytes_ = 0;
 };
 
-// The digest of a file, read to its end.
-Result<std::string> Sha256OfFile(const std::string& path);
+// The digest of a file, read to its end. `go_on` is asked before each piece; its error ends it.
+Result<std::string> Sha256OfFile(
+    const std::string& path, const std::function<Result<>()>& go_on = [] { return Result<>{}; });
 
 }  // namespace berth
 
