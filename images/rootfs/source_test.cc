@@ -207,6 +207,16 @@ TEST_F(SourceTest, SpoolMakesHolesOfZeros) {
   EXPECT_EQ(spooled->sha256, sha256.HexDigest());
 }
 
+TEST_F(SourceTest, SpoolKeepsWhatStandsBetweenHoles) {
+  constexpr size_t kBlock = 4096;
+  std::string content(200 * kBlock, '\0');
+  for (const size_t block : {0U, 3U, 4U, 5U, 63U, 64U, 198U}) content[block * kBlock + 17] = 'x';
+  content += "end";
+  const auto spooled = spool_.Add(content);
+  ASSERT_TRUE(spooled);
+  EXPECT_EQ(ReadFile(spool_.Path(*spooled).c_str(), 2 << 20).value(), content);
+}
+
 TEST_F(SourceTest, SpoolRefusesAFileThatIsAbsurd) {
   auto writer = spool_.Create();
   ASSERT_TRUE(writer);

@@ -57,6 +57,7 @@ class Spool {
  private:
   std::string dir_;
   Cancel cancel_;
+  std::vector<std::byte> read_buffer_;  // of AddFrom; here, so that no file waits for its zeroing
   uint64_t next_id_ = 1;
   uint64_t total_bytes_ = 0;
 };
