@@ -237,6 +237,11 @@ say "what it says of an image"
 "$berth" image inspect --json oci-erofs | grep -q '"berth_image": 1' || fail "inspect --json"
 "$berth" image ls tar-erofs | grep -qP '^-rwsr-xr-x\t0\t0\t7\t1\t/usr/bin-file$' || fail "ls: $("$berth" image ls tar-erofs)"
 "$berth" image ls tar-erofs | grep -qF '/odd \x09"\\\x0aname\xff' || fail "ls: odd name"
+"$berth" image ls --json tar-erofs >list.json
+for line in '{"bytes":7,"gid":0,"mode":"-rwsr-xr-x","mtime":1,"path":"/usr/bin-file","uid":0}' '"device":"1,3",' \
+  '"path":"/sbin","target":"usr/sbin"' '"hard_link_to":"/etc/one"'; do
+  grep -qF "$line" list.json || fail "ls --json: no $line"
+done
 cp -a tar-ext4 broken && printf X | dd of=broken/rootfs.ext4 bs=1 seek=5000 conv=notrunc status=none
 expect_error "rootfs.ext4: sha256" "$berth" image verify broken
 rm -rf broken
