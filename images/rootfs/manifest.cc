@@ -13,6 +13,7 @@
 #include "images/rootfs/tool.h"
 #include "protocol/base/io.h"
 #include "supervisor/hypervisor/bounded_json.h"
+#include "supervisor/hypervisor/image.h"
 
 namespace berth::image {
 namespace {
@@ -60,6 +61,20 @@ Result<> CheckFileSystem(const std::string& dir, const std::string& name, const 
          ended.code == 0 ? "" : fmt::format("ended with {}: {}", ended.code, ended.output)});
   }
   return {};
+}
+
+// As `berth create` will look at it. What its digests are of has been hashed: they must be those of
+// the manifest.
+Finding CheckImageJson(const std::string& dir, const json& files) {
+  Finding finding{"image.json", Finding::kOk, {}};
+  const auto image = LoadImage(dir);
+  if (!image) return {finding.what, Finding::kDamaged, image.error().Message()};
+  for (const auto& [path, stated] : image->sha256) {
+    const std::string name(NameOf(std::string_view(path)));
+    if (files.contains(name) && files[name]["sha256"] == stated) continue;
+    return {finding.what, Finding::kDamaged, "its sha256 of " + name + " is not the manifest's"};
+  }
+  return finding;
 }
 
 }  // namespace
@@ -166,6 +181,7 @@ Result<std::vector<Finding>> VerifyBuilt(const std::string& dir, const Cancel& c
     findings.push_back(std::move(finding));
     if (good) BERTH_TRY(CheckFileSystem(dir, name, cancel, findings));
   }
+  if (manifest.contains("kernel")) findings.push_back(CheckImageJson(dir, manifest["files"]));
   return findings;
 }
 

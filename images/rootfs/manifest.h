@@ -42,7 +42,8 @@ struct Finding {
   enum Verdict { kOk, kDamaged, kNotChecked } verdict = kOk;
   std::string detail;
 };
-// Every file against its sha256, and the file system by its own checker.
+// Every file against its sha256, the file system by its own checker, and image.json, where there is
+// a kernel.
 Result<std::vector<Finding>> VerifyBuilt(const std::string& dir, const Cancel& cancel);
 
 }  // namespace berth::image

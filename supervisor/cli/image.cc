@@ -12,7 +12,6 @@
 #include "protocol/base/io.h"
 #include "supervisor/cli/table.h"
 #include "supervisor/guest/signal_capture.h"
-#include "supervisor/hypervisor/image.h"
 
 namespace berth::cli {
 namespace {
@@ -60,22 +59,10 @@ int Inspect(const Shared& shared, const std::string& dir) {
   return 0;
 }
 
-Result<> LoadAndVerify(const std::string& dir) {
-  BERTH_ASSIGN(const Image image, LoadImage(dir));
-  return VerifyImage(image);
-}
-
 int Verify(const Shared& shared, const std::string& dir) {
   guest::SignalCapture signals({SIGINT, SIGTERM, SIGHUP});
   auto findings = image::VerifyBuilt(dir, image::Cancel{signals.fd()});
   if (!findings) return ReportImage("verify", findings.error(), signals.Take());
-  const auto manifest = image::ReadManifest(dir);
-  if (manifest && manifest->contains("kernel")) {
-    // As `berth create` will look at it.
-    const auto loaded = LoadAndVerify(dir);
-    findings->push_back({"image.json", loaded ? image::Finding::kOk : image::Finding::kDamaged,
-                         loaded ? "" : loaded.error().Message()});
-  }
   bool damaged = false;
   json list = json::array();
   constexpr const char* kVerdicts[] = {"ok", "DAMAGED", "not checked"};
