@@ -245,6 +245,9 @@ done
 cp -a tar-ext4 broken && printf X | dd of=broken/rootfs.ext4 bs=1 seek=5000 conv=notrunc status=none
 expect_error "rootfs.ext4: sha256" "$berth" image verify broken
 rm -rf broken
+cp -a tar-ext4 broken && sed -i 's/"initrd.img": "[0-9a-f]*"/"initrd.img": "'"$(printf '0%.0s' {1..64})"'"/' broken/image.json
+expect_error "image.json: its sha256 of initrd.img is not the manifest's" "$berth" image verify broken
+rm -rf broken
 
 say "the same bytes, whoever builds, where, when"
 for format in "${formats[@]}"; do
@@ -287,6 +290,9 @@ expect_error "there are: v1" "$berth" image build --from oci:copied:v2 -o never
 expect_error "BERTH_GUEST_DIR" env BERTH_GUEST_DIR=/nowhere "$berth" image build --from root.tar -o never
 mkdir big && touch big/f && tar -cf big.tar --pax-option='SCHILY.xattr.user.big:='"$(printf 'x%.0s' {1..3000})" --format=pax big
 expect_error "extended attribute user.big" "$berth" image build --from big.tar -o never
+
+expect_error "may be too small for what is in it: --size" "$berth" image build --from root.tar --format ext4 --size 1M -o never
+expect_error "no size of a file system" "$berth" image build --from root.tar --format ext4 --size lots -o never
 
 expect_error "made of itself" "$berth" image build --from one -o one/never
 mkdir names && touch "names/n$kLongName"

@@ -33,24 +33,6 @@ constexpr std::array<FormatRow, 4> kFormats{{
     {Format::kInitramfs, "initramfs", nullptr, nullptr, nullptr},
 }};
 
-mode_t TypeBits(Type type) {
-  switch (type) {
-    case Type::kFile:
-      return S_IFREG;
-    case Type::kDirectory:
-      return S_IFDIR;
-    case Type::kSymlink:
-      return S_IFLNK;
-    case Type::kCharDevice:
-      return S_IFCHR;
-    case Type::kBlockDevice:
-      return S_IFBLK;
-    case Type::kFifo:
-      return S_IFIFO;
-  }
-  return 0;
-}
-
 // The folder that a tool reads, with what fakeroot's daemon is to know of it.
 class WorkTree {
  public:
@@ -327,7 +309,13 @@ Result<> MakeFileSystem(Format format, const Tree& tree, const Spool& spool,
   // The first is for mkfs.erofs and mksquashfs, the second for mke2fs.
   tool.env.push_back(fmt::format("SOURCE_DATE_EPOCH={}", options.epoch));
   tool.env.push_back(fmt::format("E2FSPROGS_FAKE_TIME={}", options.epoch));
-  BERTH_TRY(MustRun(tool, cancel));
+  auto made = MustRun(tool, cancel);
+  if (const uint64_t room = Ext4Bytes(tree); !made && options.bytes != 0 && options.bytes < room) {
+    made.error().hint =
+        fmt::format("{} MiB may be too small for what is in it: --size {}M has room",
+                    options.bytes >> 20, room >> 20);
+  }
+  BERTH_TRY(made);
   if (format == Format::kExt4) return SetExt4Times(options, out, cancel);
   return {};
 }

@@ -2,6 +2,7 @@
 #include "images/rootfs/tree.h"
 
 #include <fmt/format.h>
+#include <sys/stat.h>
 
 #include <algorithm>
 #include <unordered_set>
@@ -43,6 +44,11 @@ std::string_view TypeName(Type type) {
 }
 
 }  // namespace
+
+mode_t TypeBits(Type type) {
+  constexpr mode_t kBits[] = {S_IFREG, S_IFDIR, S_IFLNK, S_IFCHR, S_IFBLK, S_IFIFO};
+  return kBits[static_cast<size_t>(type)];
+}
 
 std::string_view ParentOf(std::string_view path) {
   const size_t slash = path.rfind('/');

@@ -23,6 +23,9 @@ namespace berth::image {
 
 enum class Type : uint8_t { kFile, kDirectory, kSymlink, kCharDevice, kBlockDevice, kFifo };
 
+// S_IFREG and so on; libarchive's AE_IFREG are the same.
+mode_t TypeBits(Type type);
+
 // The bytes of a file, in the spool (spool.h).
 struct Content {
   uint64_t id = 0;
