@@ -270,6 +270,11 @@ SOURCE_DATE_EPOCH=86400 "$berth" image build -q --all-root --from one --format e
 ! cmp -s of-one/rootfs.ext4 later/rootfs.ext4 || fail "SOURCE_DATE_EPOCH is not heeded"
 [[ ! -e of-one/image.json && -e of-one/manifest.json ]] || fail "a root file system alone has an image.json"
 
+for format in erofs ext4 squashfs; do
+  grep -qE '"(dump\.erofs|mke2fs|mksquashfs)": "(dump\.erofs|mke2fs|mksquashfs version) [0-9]' "tar-$format/manifest.json" ||
+    fail "tar-$format: no version of what made it"
+done
+
 say "what is refused"
 printf 'mistake = 1\n' >bad.toml
 before=$(sum tar-erofs/manifest.json)

@@ -24,13 +24,13 @@ struct FormatRow {
   std::string_view name;
   const char* tool;
   const char* package;
-  const char* version_option;
+  std::array<const char*, 2> version;  // mkfs.erofs itself tells none before 1.6
 };
 constexpr std::array<FormatRow, 4> kFormats{{
-    {Format::kErofs, "erofs", "mkfs.erofs", "erofs-utils", "-V"},
-    {Format::kExt4, "ext4", "mke2fs", "e2fsprogs", "-V"},
-    {Format::kSquashfs, "squashfs", "mksquashfs", "squashfs-tools", "-version"},
-    {Format::kInitramfs, "initramfs", nullptr, nullptr, nullptr},
+    {Format::kErofs, "erofs", "mkfs.erofs", "erofs-utils", {"dump.erofs", "-V"}},
+    {Format::kExt4, "ext4", "mke2fs", "e2fsprogs", {"mke2fs", "-V"}},
+    {Format::kSquashfs, "squashfs", "mksquashfs", "squashfs-tools", {"mksquashfs", "-version"}},
+    {Format::kInitramfs, "initramfs", nullptr, nullptr, {}},
 }};
 
 // The folder that a tool reads, with what fakeroot's daemon is to know of it.
@@ -273,9 +273,11 @@ Result<nlohmann::json> ToolVersions(Format format, const Cancel& cancel) {
   nlohmann::json versions = {{"libarchive", archive_version_string()}};
   const FormatRow& row = kFormats[static_cast<size_t>(format)];
   if (row.tool == nullptr) return versions;
+  const auto [program, option] = row.version;
+  if (!HaveTool(program)) return versions;
   BERTH_ASSIGN(const Ended ended,
-               RunTool({.argv = {row.tool, row.version_option}, .timeout = kCheckTimeout}, cancel));
-  versions[row.tool] = ended.output.substr(0, ended.output.find('\n'));
+               RunTool({.argv = {program, option}, .timeout = kCheckTimeout}, cancel));
+  if (ended.code == 0) versions[program] = ended.output.substr(0, ended.output.find('\n'));
   return versions;
 }
 
