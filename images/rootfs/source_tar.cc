@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <memory>
 
 #include "images/rootfs/limits.h"
@@ -35,6 +36,8 @@ class Application {
   Result<> One(archive_entry* entry);
 
  private:
+  // A name of the archive; `of` says in an error whose it is.
+  Result<std::string> Clean(std::string_view raw, const std::string& of) const;
   Result<Inode> ToInode(archive_entry* entry, const std::string& path, Type type);
   Result<Content> ToContent(archive_entry* entry, const std::string& path);
   std::string At(const std::string& path) const { return name_ + ": '" + Quoted(path) + "'"; }
@@ -45,6 +48,14 @@ class Application {
   Tree& tree_;
   Loading& loading_;
 };
+
+Result<std::string> Application::Clean(std::string_view raw, const std::string& of) const {
+  // Some makers of layers, ko among them, write names as they are in the container.
+  if (layer_ > 0) raw.remove_prefix(std::min(raw.find_first_not_of('/'), raw.size()));
+  auto clean = CleanPath(raw);
+  if (!clean) clean.error().detail = name_ + ": " + of + clean.error().detail;
+  return clean;
+}
 
 Result<Content> Application::ToContent(archive_entry* entry, const std::string& path) {
   if (archive_entry_size_is_set(entry) != 0 &&
@@ -119,12 +130,7 @@ Result<Inode> Application::ToInode(archive_entry* entry, const std::string& path
 Result<> Application::One(archive_entry* entry) {
   const char* const raw = archive_entry_pathname(entry);
   if (raw == nullptr) return Fail("tar", EILSEQ, name_ + ": a name that cannot be read");
-  auto clean = CleanPath(raw);
-  if (!clean) {
-    clean.error().detail = name_ + ": " + clean.error().detail;
-    return std::unexpected(clean.error());
-  }
-  const std::string path = std::move(*clean);
+  BERTH_ASSIGN(const std::string path, Clean(raw, {}));
   if (layer_ > 0) {
     BERTH_ASSIGN(const Mark mark, MarkOf(path));
     if (mark.kind == Mark::kWhiteout) tree_.Whiteout(mark.path, layer_);
@@ -132,8 +138,10 @@ Result<> Application::One(archive_entry* entry) {
     if (mark.kind != Mark::kNone) return {};
   }
   if (const char* const target = archive_entry_hardlink(entry); target != nullptr) {
-    BERTH_ASSIGN(const std::string to, CleanPath(target));
-    return tree_.Link(path, to, layer_);
+    BERTH_ASSIGN(const std::string to, Clean(target, "hard link '" + Quoted(path) + "' to "));
+    auto linked = tree_.Link(path, to, layer_);
+    if (!linked) linked.error().detail = name_ + ": " + linked.error().detail;
+    return linked;
   }
   Type type = Type::kFile;
   switch (archive_entry_filetype(entry)) {

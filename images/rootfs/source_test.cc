@@ -92,7 +92,23 @@ TEST_F(SourceTest, TarRefusesWhatLeadsOut) {
   EXPECT_EQ(through.error().errnum, ENOTDIR);
   const auto link =
       Apply(MakeTar("t.tar", {{"b", AE_IFREG, "../../etc/shadow", 0644, true}}), 0, tree);
-  EXPECT_FALSE(link);
+  ASSERT_FALSE(link);
+  EXPECT_NE(link.error().detail.find("t.tar: hard link 'b' to '"), std::string::npos);
+  const auto broken = Apply(MakeTar("t.tar", {{"b", AE_IFREG, "gone", 0644, true}}), 0, tree);
+  ASSERT_FALSE(broken);
+  EXPECT_NE(broken.error().detail.find("t.tar: 'b' is a hard link to 'gone'"), std::string::npos);
+}
+
+TEST_F(SourceTest, AbsoluteNamesOfALayerAreBelowItsRoot) {
+  Tree tree;
+  const auto applied = Apply(MakeTar("t.tar", {{"/app/run", AE_IFREG, "x"},
+                                               {"//app/link", AE_IFREG, "/app/run", 0644, true},
+                                               {"/app/.wh.old"}}),
+                             1, tree);
+  ASSERT_TRUE(applied) << applied.error().Message();
+  EXPECT_EQ(ContentOf(tree, "app/run"), "x");
+  EXPECT_EQ(tree.Find("app/link"), tree.Find("app/run"));
+  EXPECT_EQ(Apply(MakeTar("t.tar", {{"/../x", AE_IFREG, "x"}}), 1, tree).error().errnum, EINVAL);
 }
 
 TEST_F(SourceTest, TarKeepsNamesAsBytes) {
