@@ -24,7 +24,7 @@ struct FormatRow {
   std::string_view name;
   const char* tool;
   const char* package;
-  std::array<const char*, 2> version;  // mkfs.erofs itself tells none before 1.6
+  std::array<const char*, 2> version;  // mkfs.erofs 1.5 itself tells none
 };
 constexpr std::array<FormatRow, 4> kFormats{{
     {Format::kErofs, "erofs", "mkfs.erofs", "erofs-utils", {"dump.erofs", "-V"}},
