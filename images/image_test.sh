@@ -208,6 +208,11 @@ expect_equal "modules.dep" "$(content_of tar-erofs "lib/modules/$release/modules
 "$berth" image build -q --from empty --keep-signatures --without erofs "${with_kernel[@]}" -o signed
 expect_equal "kept signature" "$(content_of signed "$in_kernel/virtio_mmio.ko" | sum)" "$(sum "$modules/kernel/a/virtio_mmio.ko")"
 expect_equal "module left out" "$(cpio --quiet -t <signed/initrd.img | grep -c '\.ko$')" 2
+printf 'virtio_mmio\nvirtio_mimo\n' >modules.load
+"$berth" image build --from empty --without erfos --modules-load modules.load "${with_kernel[@]}" -o signed 2>modules.log
+grep -qF -- '--without: the kernel has no module erfos' modules.log && grep -qF -- '--modules-load: the kernel has no module virtio_mimo' modules.log ||
+  fail "unknown modules: $(cat modules.log)"
+expect_error "mean nothing without --modules" "$berth" image build --from empty --kernel kernel/vmlinuz --without erofs -o never
 
 say "the demo's wrapper: made again where an input changed, and then only"
 demo=("$here/demo/build" --berth "$berth" --init guest/berth-init --agent agent --kernel kernel --add extra:opt/tool demo)

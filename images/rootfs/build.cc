@@ -119,8 +119,11 @@ Result<> CheckOptions(const BuildOptions& options) {
       (!options.cmdline.empty() || (!options.modules.empty() && !options.modules_in_rootfs))) {
     return Fail("options", EINVAL, "--modules and --cmdline mean nothing without --kernel");
   }
-  if (options.modules_in_rootfs && options.modules.empty()) {
-    return Fail("options", EINVAL, "--modules-in-rootfs without --modules");
+  if (options.modules.empty() && (options.modules_in_rootfs || options.keep_signatures ||
+                                  !options.without.empty() || !options.modules_load.empty())) {
+    return Fail("options", EINVAL,
+                "--modules-in-rootfs, --keep-signatures, --without and --modules-load mean nothing "
+                "without --modules");
   }
   if (options.bytes != 0 && options.format != Format::kExt4) {
     return Fail("options", EINVAL, "--size is for ext4 alone; the others are as big as they are");
@@ -188,8 +191,8 @@ Result<> Builder::Configure() {
 
 Result<> Builder::AddModulesTo(Tree& tree) {
   if (options_.modules.empty()) return {};
-  ModuleOptions options{options_.modules, release_, std::string(DefaultModulesLoad()),
-                        options_.without, options_.keep_signatures};
+  ModuleOptions options{options_.modules, release_, std::nullopt, options_.without,
+                        options_.keep_signatures};
   if (!options_.modules_load.empty()) {
     BERTH_ASSIGN(options.load_text, ReadFile(options_.modules_load.c_str(), kMaxModulesLoadBytes));
   }

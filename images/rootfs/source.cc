@@ -6,11 +6,14 @@
 #include <poll.h>
 #include <sys/stat.h>
 
+#include <algorithm>
+
 #include "images/rootfs/limits.h"
 
 namespace berth::image {
 
 void Warnings::Add(std::string text) {
+  if (std::ranges::find(list_, text) != list_.end()) return;
   if (list_.size() < kMaxWarnings) {
     list_.push_back(std::move(text));
   } else {

@@ -21,7 +21,7 @@ namespace berth::image {
 // What could not be kept, for the person and for the manifest.
 class Warnings {
  public:
-  void Add(std::string text);
+  void Add(std::string text);  // the same text counts once
   std::vector<std::string> List() const;
 
  private:
