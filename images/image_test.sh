@@ -281,6 +281,15 @@ for format in erofs ext4 squashfs; do
 done
 
 say "what is refused"
+mkdir -p linked/etc/berth && ln -s /opt/init.toml linked/etc/berth/init.toml
+expect_error "a link there is not followed: make it a file, or name it with --config" "$berth" image build --from linked -o never
+mkdir -m 700 closed
+if ((EUID == 0)); then
+  expect_error "read it as its owner" setpriv --reuid=65534 --regid=65534 --clear-groups "$berth" image build --from closed -o elsewhere/never
+  mkdir of-user && chown 1234 of-user
+  "$berth" image build --from of-user -o of-1234 2>of-user.log
+  grep -qF 'owned by user 1234: --all-root' of-user.log || fail "owner of /: $(cat of-user.log)"
+fi
 printf 'mistake = 1\n' >bad.toml
 before=$(sum tar-erofs/manifest.json)
 expect_error "bad.toml:1:1: mistake is no key" "$berth" image build --from root.tar --config bad.toml -o tar-erofs

@@ -159,7 +159,8 @@ Result<> Builder::Configure() {
     if (own != nullptr) warnings_.Add("--config replaces the source's own /etc/berth/init.toml");
   } else if (own != nullptr) {
     if (own->type != Type::kFile) {
-      return Fail("config", EINVAL, "/etc/berth/init.toml of the source is no file");
+      return Fail("config", EINVAL, "/etc/berth/init.toml of the source is no file",
+                  "a link there is not followed: make it a file, or name it with --config");
     }
     shown_as = "/etc/berth/init.toml of the source";
     BERTH_ASSIGN(text, ReadFile(spool_.Path(own->content).c_str(), kMaxConfigBytes));
@@ -292,6 +293,10 @@ Result<json> Builder::Run() {
     // kept.
     source_.tree.ClampTimes(options_.epoch);
     source_.digest = "sha256:" + DigestOf(source_.tree);
+  }
+  if (const Inode& root = *source_.tree.Find(""); root.uid != 0 && !options_.all_root) {
+    warnings_.Add(
+        fmt::format("/ of the image is owned by user {}: --all-root gives all to root", root.uid));
   }
   options_.progress("checking the configuration", 40);
   BERTH_TRY(Configure());

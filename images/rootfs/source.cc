@@ -64,6 +64,7 @@ Result<Source> LoadSource(const std::string& from, Loading& loading) {
   const UniqueFd fd(open(from.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
   struct stat st{};
   if (!fd || fstat(fd.get(), &st) != 0) {
+    if (errno == EACCES) return ErrnoError("from", from, kReadAsOwner);
     return ErrnoError("from", from, "--from takes a directory, a tar archive or oci:LAYOUT[:TAG]");
   }
   if (S_ISDIR(st.st_mode)) return LoadDirectory(from, loading);

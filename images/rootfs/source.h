@@ -18,6 +18,8 @@ struct archive;
 
 namespace berth::image {
 
+inline constexpr const char* kReadAsOwner = "read it as its owner, or take it away";
+
 // What could not be kept, for the person and for the manifest.
 class Warnings {
  public:

@@ -127,7 +127,7 @@ Result<> Walk::Child(int dir_fd, const std::string& name, const std::string& pat
     case S_IFDIR: {
       if (depth >= kMaxDepth) return Fail("path", ENAMETOOLONG, Here(path) + ": too deep");
       UniqueFd fd(openat(dir_fd, name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
-      if (!fd) return ErrnoError("read", Here(path), "read as its owner, or take it away");
+      if (!fd) return ErrnoError("read", Here(path), kReadAsOwner);
       return Directory(std::move(fd), path, depth + 1);
     }
     case S_IFREG: {
@@ -135,7 +135,7 @@ Result<> Walk::Child(int dir_fd, const std::string& name, const std::string& pat
       const UniqueFd fd(
           openat(dir_fd, name.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
       if (!fd || fstat(fd.get(), &st) != 0) {
-        return ErrnoError("read", Here(path), "read as its owner, or take it away");
+        return ErrnoError("read", Here(path), kReadAsOwner);
       }
       if (!S_ISREG(st.st_mode)) return Fail("read", EAGAIN, Here(path) + " changed meanwhile");
       Inode inode = FromStat(st, Type::kFile);
