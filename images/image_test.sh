@@ -303,7 +303,7 @@ expect_error "neither a bzImage nor an ELF file" "$berth" image build --from roo
 expect_error "command line has" "$berth" image build --from root.tar "${with_kernel[@]}" --cmdline "$(printf 'x%.0s' {1..2000})" -o never
 cp -r copied damaged
 blob=$(find damaged/blobs/sha256 -type f -size +1k | sort | head -n 1)
-printf X >>"$blob"
+printf X | dd of="$blob" bs=1 seek=1000 conv=notrunc status=none
 expect_error "has sha256" "$berth" image build --from oci:damaged:v1 -o never
 expect_error "there are: v1" "$berth" image build --from oci:copied:v2 -o never
 expect_error "BERTH_GUEST_DIR" env BERTH_GUEST_DIR=/nowhere "$berth" image build --from root.tar -o never

@@ -248,7 +248,8 @@ Result<> Builder::MakeKernel() {
     const std::string format(NameOf(options_.format));
     disks.push_back({{"path", "rootfs." + format}, {"format", "raw"}, {"read_only", true}});
   }
-  BERTH_ASSIGN(const json files, DigestFiles(work_.image(), options_.cancel));
+  json& files = manifest_["files"];
+  BERTH_TRY(DigestFiles(work_.image(), options_.cancel, files));
   json digests = json::object();
   for (const auto& [name, file] : files.items()) {
     if (name != kListName) digests[name] = file["sha256"];
@@ -280,7 +281,7 @@ Result<> Builder::Describe() {
   manifest_["modules"] = modules;
   manifest_["warnings"] = warnings_.List();
   BERTH_ASSIGN(manifest_["tools"], ToolVersions(options_.format, options_.cancel));
-  BERTH_ASSIGN(manifest_["files"], DigestFiles(work_.image(), options_.cancel));
+  BERTH_TRY(DigestFiles(work_.image(), options_.cancel, manifest_["files"]));
   return PutImage(kManifestName, manifest_);
 }
 

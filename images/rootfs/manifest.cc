@@ -148,17 +148,17 @@ std::string RenderList(const Tree& tree) {
   return list;
 }
 
-Result<json> DigestFiles(const std::string& dir, const Cancel& cancel) {
-  json files = json::object();
+Result<> DigestFiles(const std::string& dir, const Cancel& cancel, json& files) {
   std::error_code code;
   for (const auto& each : std::filesystem::directory_iterator(dir, code)) {
+    const std::string name = each.path().filename().string();
+    if (files.contains(name)) continue;
     BERTH_ASSIGN(std::string sha256,
                  Sha256OfFile(each.path().string(), [&] { return cancel.Check(); }));
-    files[each.path().filename().string()] = {{"sha256", std::move(sha256)},
-                                              {"bytes", each.file_size()}};
+    files[name] = {{"sha256", std::move(sha256)}, {"bytes", each.file_size()}};
   }
   if (code) return Fail("manifest", code.value(), dir);
-  return files;
+  return {};
 }
 
 Result<std::vector<Finding>> VerifyBuilt(const std::string& dir, const Cancel& cancel) {

@@ -34,8 +34,8 @@ std::string RenderList(const Tree& tree);
 // "drwxr-xr-x"
 std::string RenderMode(const Inode& inode);
 
-// {"sha256": …, "bytes": …} of each file of a folder.
-Result<nlohmann::json> DigestFiles(const std::string& dir, const Cancel& cancel);
+// Adds {"sha256": …, "bytes": …} of each file of a folder that `files` has not.
+Result<> DigestFiles(const std::string& dir, const Cancel& cancel, nlohmann::json& files);
 
 struct Finding {
   std::string what;  // "rootfs.erofs: sha256"

@@ -44,6 +44,7 @@ Descriptor ReadDescriptor(const json& object, const std::string& name, FieldMist
   FieldReader reader(object, name + ".", mistakes);
   std::string digest;
   reader.Require("digest");
+  reader.Require("size");
   reader.Text("mediaType", kMaxTypeBytes, descriptor.media_type);
   reader.Text("digest", kMaxTypeBytes, digest);
   reader.Number("size", 0, static_cast<int64_t>(kMaxTreeBytes), descriptor.bytes);

@@ -49,8 +49,28 @@ Result<Source> LoadSource(const std::string& from, Loading& loading);
 
 Result<Source> LoadDirectory(const std::string& path, Loading& loading);
 Result<Source> LoadOci(const std::string& layout, const std::string& tag, Loading& loading);
-// Puts an archive's entries into a tree; `layer` > 0 applies whiteouts. Reads `fd` to its end.
-Result<> ApplyTar(int fd, const std::string& name, int layer, Tree& tree, Loading& loading);
+
+// A file that is hashed as it is read, so that what is used is what the digest is of.
+class HashedFile {
+ public:
+  HashedFile(UniqueFd fd, std::string name, Cancel cancel)
+      : fd_(std::move(fd)), name_(std::move(name)), cancel_(cancel) {}
+  const std::string& name() const { return name_; }
+  // Some bytes, good until the next call; none at the end.
+  Result<std::span<const std::byte>> Read();
+  // Reads what is left. The digest of the whole; once.
+  Result<std::string> Finish();
+
+ private:
+  UniqueFd fd_;
+  std::string name_;  // for errors
+  Cancel cancel_;
+  Sha256 sha256_;
+  std::vector<std::byte> buffer_;
+};
+
+// Puts an archive's entries into a tree; `layer` > 0 applies whiteouts.
+Result<> ApplyTar(HashedFile& file, int layer, Tree& tree, Loading& loading);
 
 // Lets a libarchive reader take every compression that libarchive undoes itself. For the others it
 // would run a program found on PATH, on bytes from strangers.

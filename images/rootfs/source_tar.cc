@@ -16,10 +16,27 @@
 namespace berth::image {
 namespace {
 
-constexpr size_t kTarBlock = 256 * 1024;
 constexpr const char* kBrokenArchive = "the archive is damaged, or no tar archive: make it again";
 
 using Reader = std::unique_ptr<archive, int (*)(archive*)>;
+
+// What libarchive reads from. It knows no errors but its own: ours waits here.
+struct Input {
+  HashedFile& file;
+  std::optional<Error> error;
+
+  static la_ssize_t Read(archive* reader, void* input, const void** buffer) {
+    auto& self = *static_cast<Input*>(input);
+    const auto piece = self.file.Read();
+    if (!piece) {
+      self.error = piece.error();
+      archive_set_error(reader, piece.error().errnum, "%s", piece.error().detail.c_str());
+      return -1;
+    }
+    *buffer = piece->data();
+    return static_cast<la_ssize_t>(piece->size());
+  }
+};
 
 // Names are bytes. libarchive takes those of pax archives to be UTF-8 for the locale, which is the
 // C locale in all of Berth; those it cannot bring there it leaves as they are, which is what we
@@ -187,12 +204,15 @@ void SupportCompressions(archive* reader) {
   }
 }
 
-Result<> ApplyTar(int fd, const std::string& name, int layer, Tree& tree, Loading& loading) {
+Result<> ApplyTar(HashedFile& file, int layer, Tree& tree, Loading& loading) {
+  const std::string& name = file.name();
+  Input input{file, std::nullopt};
   const Reader reader(archive_read_new(), archive_read_free);
   SupportCompressions(reader.get());
   archive_read_support_format_tar(reader.get());
   archive_read_support_format_empty(reader.get());
-  if (archive_read_open_fd(reader.get(), fd, kTarBlock) != ARCHIVE_OK) {
+  if (archive_read_open(reader.get(), &input, nullptr, Input::Read, nullptr) != ARCHIVE_OK) {
+    if (input.error) return std::unexpected(*input.error);
     return Fail("tar", EBADMSG, name + ": " + archive_error_string(reader.get()), kBrokenArchive);
   }
   Application application(reader.get(), name, layer, tree, loading);
@@ -202,6 +222,7 @@ Result<> ApplyTar(int fd, const std::string& name, int layer, Tree& tree, Loadin
     const int code = archive_read_next_header(reader.get(), &entry);
     if (code == ARCHIVE_EOF) return {};
     if (code < ARCHIVE_WARN) {
+      if (input.error) return std::unexpected(*input.error);
       return Fail("tar", EBADMSG, name + ": " + archive_error_string(reader.get()), kBrokenArchive);
     }
     if (code == ARCHIVE_WARN && !IsOfNames(archive_error_string(reader.get()))) {

@@ -63,8 +63,8 @@ class SourceTest : public testing::Test {
     return path;
   }
   Result<> Apply(const std::string& path, int layer, Tree& tree) {
-    const UniqueFd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC));
-    return ApplyTar(fd.get(), path, layer, tree, loading_);
+    HashedFile file(UniqueFd(open(path.c_str(), O_RDONLY | O_CLOEXEC)), path, loading_.cancel);
+    return ApplyTar(file, layer, tree, loading_);
   }
   std::string ContentOf(const Tree& tree, const std::string& path) const {
     const Inode* const inode = tree.Find(path);
@@ -177,6 +177,56 @@ TEST_F(SourceTest, NoProgramIsRunToUncompress) {
   EXPECT_FALSE(std::filesystem::exists(mark));
 }
 
+TEST_F(SourceTest, DigestIsOfTheWholeFile) {
+  const std::string path = MakeTar("t.tar", {{"f", AE_IFREG, "x"}});
+  std::string bytes = ReadFile(path.c_str(), 1 << 20).value();
+  bytes += std::string(700'000, 't');  // behind the archive's end
+  dir_.Put("t.tar", bytes);
+  const auto source = LoadSource(path, loading_);
+  ASSERT_TRUE(source) << source.error().Message();
+  EXPECT_EQ(ContentOf(source->tree, "f"), "x");
+  EXPECT_EQ(source->digest, "sha256:" + Sha256OfFile(path).value());
+}
+
+TEST_F(SourceTest, LayerThatIsNotWhatItsDigestSaysIsAnError) {
+  const auto put_blob = [&](const std::string& bytes) {
+    Sha256 sha256;
+    sha256.Update(std::as_bytes(std::span(bytes)));
+    const std::string hex = sha256.HexDigest();
+    dir_.Put("layout/blobs/sha256/" + hex, bytes);
+    return hex;
+  };
+  const auto descriptor = [&](const std::string& hex, size_t size) {
+    return R"({"digest": "sha256:)" + hex + R"(", "size": )" + std::to_string(size) + "}";
+  };
+  const std::string layer =
+      ReadFile(MakeTar("t.tar", {{"f", AE_IFREG, "x"}}).c_str(), 1 << 20).value();
+  const std::string layer_hex = put_blob(layer);
+  const std::string config = R"({"os": "linux", "architecture": "amd64"})";
+  const auto put_layout = [&](size_t layer_bytes) {
+    const std::string manifest = R"({"config": )" + descriptor(put_blob(config), config.size()) +
+                                 R"(, "layers": [)" + descriptor(layer_hex, layer_bytes) + "]}";
+    dir_.Put("layout/index.json",
+             R"({"manifests": [)" + descriptor(put_blob(manifest), manifest.size()) + "]}");
+  };
+  const auto load = [&] { return LoadSource("oci:" + dir_.path() + "/layout", loading_); };
+  put_layout(layer.size());
+  ASSERT_TRUE(load()) << load().error().Message();
+  // Where no tar reader looks, and where it ends at once.
+  for (const size_t at : {layer.size() - 1, size_t{0}}) {
+    std::string damaged = layer;
+    damaged[at] ^= 1;
+    dir_.Put("layout/blobs/sha256/" + layer_hex, damaged);
+    const auto loaded = load();
+    ASSERT_FALSE(loaded);
+    EXPECT_NE(loaded.error().detail.find("has sha256"), std::string::npos) << loaded.error().detail;
+  }
+  dir_.Put("layout/blobs/sha256/" + layer_hex, layer);
+  put_layout(layer.size() + 1);
+  ASSERT_FALSE(load());
+  EXPECT_NE(load().error().detail.find("bytes, "), std::string::npos);
+}
+
 TEST_F(SourceTest, DirectoryIsReadWithoutFollowingLinks) {
   dir_.Put("src/a/file", "content");
   ASSERT_EQ(symlink("/etc", (dir_.path() + "/src/etc").c_str()), 0);
@@ -205,7 +255,8 @@ TEST_F(SourceTest, ABuildThatIsToEndEnds) {
   auto writer = spool.Create();
   ASSERT_TRUE(writer);
   EXPECT_EQ(writer->AppendZeros(kMaxFileBytes).error().errnum, ECANCELED);
-  EXPECT_EQ(DigestFiles(dir_.path() + "/src", loading_.cancel).error().errnum, ECANCELED);
+  nlohmann::json files;
+  EXPECT_EQ(DigestFiles(dir_.path() + "/src", loading_.cancel, files).error().errnum, ECANCELED);
 }
 
 TEST_F(SourceTest, SpoolMakesHolesOfZeros) {
