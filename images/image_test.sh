@@ -310,7 +310,8 @@ expect_error "BERTH_GUEST_DIR" env BERTH_GUEST_DIR=/nowhere "$berth" image build
 mkdir big && touch big/f && tar -cf big.tar --pax-option='SCHILY.xattr.user.big:='"$(printf 'x%.0s' {1..3000})" --format=pax big
 expect_error "extended attribute user.big" "$berth" image build --from big.tar -o never
 
-expect_error "may be too small for what is in it: --size" "$berth" image build --from root.tar --format ext4 --size 1M -o never
+mkdir full && head -c 3M /dev/urandom >full/file
+expect_error "2 MiB may be too small for what is in it: --size" "$berth" image build --from full --format ext4 --size 2 -o never
 expect_error "no size of a file system" "$berth" image build --from root.tar --format ext4 --size lots -o never
 
 expect_error "made of itself" "$berth" image build --from one -o one/never
