@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "images/rootfs/build.h"
 
-#include <fcntl.h>
 #include <fmt/format.h>
-#include <sys/stat.h>
 
 #include <algorithm>
 #include <filesystem>
@@ -34,7 +32,7 @@ class Builder {
   Builder(const BuildOptions& options, WorkDir& work)
       : options_(options),
         work_(work),
-        spool_(work.path() + "/spool", options.cancel),
+        spool_(work.spool(), options.cancel),
         loading_{spool_, warnings_, options.cancel} {}
 
   Result<json> Run();
@@ -132,8 +130,6 @@ Result<> CheckOptions(const BuildOptions& options) {
 }
 
 Result<> Builder::Prepare() {
-  const std::string spool = work_.path() + "/spool";
-  if (mkdir(spool.c_str(), 0700) != 0) return ErrnoError("work-dir", spool);
   BERTH_TRY(NeedToolsFor(options_.format));
   BERTH_ASSIGN(init_, FindGuestBinary(options_.init, "berth-init"));
   BERTH_ASSIGN(agent_, FindGuestBinary(options_.agent, "berth-agent"));

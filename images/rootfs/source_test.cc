@@ -330,7 +330,12 @@ TEST(WorkDir, LeavesNothingAndReplacesOnlyItsOwn) {
   const TempDir dir;
   const std::string out = dir.path() + "/image";
   {
-    ASSERT_TRUE(WorkDir::Make(out));
+    const auto one = WorkDir::Make(out);
+    const auto two = WorkDir::Make(out);
+    ASSERT_TRUE(one && two);
+    EXPECT_TRUE(std::filesystem::is_empty(one->spool()));
+    EXPECT_NE(std::filesystem::path(one->spool()).filename(),
+              std::filesystem::path(two->spool()).filename());
   }
   EXPECT_TRUE(std::filesystem::is_empty(dir.path()));
 

@@ -2,8 +2,10 @@
 #include "images/rootfs/work_dir.h"
 
 #include <fcntl.h>
+#include <linux/fs.h>
 #include <stdlib.h>
 #include <sys/file.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -57,6 +59,18 @@ Result<> CheckReplaceable(const fs::path& out) {
   return {};
 }
 
+// Asks ext4 to look all over the disk for a group of inodes for each folder made in this one. Else
+// they stand near the last build's, and each file of a spool walks past all inodes that were
+// removed with that, which ext4 hands out again after some minutes only. By the folder's name, so
+// that has to be another each time. Other file systems know no such flag and need none.
+void SpreadFolders(const std::string& path) {
+  const UniqueFd fd(open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  int flags = 0;
+  if (!fd || ioctl(fd.get(), FS_IOC_GETFLAGS, &flags) != 0) return;
+  flags |= FS_TOPDIR_FL;
+  (void)ioctl(fd.get(), FS_IOC_SETFLAGS, &flags);
+}
+
 Result<> SyncFile(const fs::path& path, int flags) {
   const UniqueFd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC | flags));
   if (!fd || fsync(fd.get()) != 0) return ErrnoError("commit", path.string());
@@ -83,7 +97,9 @@ Result<WorkDir> WorkDir::Make(const std::string& out) {
   if (!work.lock_ || flock(work.lock_.get(), LOCK_EX | LOCK_NB) != 0) {
     return ErrnoError("out", path);
   }
+  SpreadFolders(path);
   if (mkdir(work.image().c_str(), kImageMode) != 0) return ErrnoError("out", work.image());
+  if (mkdir(work.spool().c_str(), 0700) != 0) return ErrnoError("out", work.spool());
   return work;
 }
 

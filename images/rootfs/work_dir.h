@@ -25,6 +25,8 @@ class WorkDir {
 
   const std::string& path() const { return path_; }
   std::string image() const { return path_ + "/image"; }  // what becomes `out`
+  // An empty folder for a Spool. Its name is another each time, see SpreadFolders.
+  std::string spool() const { return path_ + "/spool" + path_.substr(path_.rfind('.')); }
 
   // Makes image() durable and puts it where `out` is, in one step: at no time is there half of one,
   // or none where there was one before.
