@@ -208,6 +208,11 @@ expect_equal "modules.dep" "$(content_of tar-erofs "lib/modules/$release/modules
 "$berth" image build -q --from empty --keep-signatures --without erofs "${with_kernel[@]}" -o signed
 expect_equal "kept signature" "$(content_of signed "$in_kernel/virtio_mmio.ko" | sum)" "$(sum "$modules/kernel/a/virtio_mmio.ko")"
 expect_equal "module left out" "$(cpio --quiet -t <signed/initrd.img | grep -c '\.ko$')" 2
+printf 'virtio_mmio\nvirtio_mimo\n' >modules.load
+"$berth" image build --from empty --without erfos --modules-load modules.load "${with_kernel[@]}" -o signed 2>modules.log
+grep -qF -- '--without: the kernel has no module erfos' modules.log && grep -qF -- '--modules-load: the kernel has no module virtio_mimo' modules.log ||
+  fail "unknown modules: $(cat modules.log)"
+expect_error "mean nothing without --modules" "$berth" image build --from empty --kernel kernel/vmlinuz --without erofs -o never
 
 say "the demo's wrapper: made again where an input changed, and then only"
 demo=("$here/demo/build" --berth "$berth" --init guest/berth-init --agent agent --kernel kernel --add extra:opt/tool demo)
@@ -227,13 +232,26 @@ echo mistake >option
 expect_error "mistake is no key" "${demo[@]}"
 expect_equal "the demo after a build that failed" "$(stat -c %i demo)" "$before"
 
+say "an empty --config takes the place of the source's own"
+mkdir -p own/etc/berth && echo mistake >own/etc/berth/init.toml && : >none.toml
+"$berth" image build -q --from own --config none.toml "${with_kernel[@]}" --format initramfs -o emptied
+expect_equal "init.toml" "$(content_of emptied etc/berth/init.toml)" ""
+
 say "what it says of an image"
 "$berth" image inspect oci-erofs | grep -q "^kernel       $release, 3 modules" || fail "inspect: $("$berth" image inspect oci-erofs)"
 "$berth" image inspect --json oci-erofs | grep -q '"berth_image": 1' || fail "inspect --json"
 "$berth" image ls tar-erofs | grep -qP '^-rwsr-xr-x\t0\t0\t7\t1\t/usr/bin-file$' || fail "ls: $("$berth" image ls tar-erofs)"
 "$berth" image ls tar-erofs | grep -qF '/odd \x09"\\\x0aname\xff' || fail "ls: odd name"
+"$berth" image ls --json tar-erofs >list.json
+for line in '{"bytes":7,"gid":0,"mode":"-rwsr-xr-x","mtime":1,"path":"/usr/bin-file","uid":0}' '"device":"1,3",' \
+  '"path":"/sbin","target":"usr/sbin"' '"hard_link_to":"/etc/one"'; do
+  grep -qF "$line" list.json || fail "ls --json: no $line"
+done
 cp -a tar-ext4 broken && printf X | dd of=broken/rootfs.ext4 bs=1 seek=5000 conv=notrunc status=none
 expect_error "rootfs.ext4: sha256" "$berth" image verify broken
+rm -rf broken
+cp -a tar-ext4 broken && sed -i 's/"initrd.img": "[0-9a-f]*"/"initrd.img": "'"$(printf '0%.0s' {1..64})"'"/' broken/image.json
+expect_error "image.json: its sha256 of initrd.img is not the manifest's" "$berth" image verify broken
 rm -rf broken
 
 say "the same bytes, whoever builds, where, when"
@@ -257,7 +275,21 @@ SOURCE_DATE_EPOCH=86400 "$berth" image build -q --all-root --from one --format e
 ! cmp -s of-one/rootfs.ext4 later/rootfs.ext4 || fail "SOURCE_DATE_EPOCH is not heeded"
 [[ ! -e of-one/image.json && -e of-one/manifest.json ]] || fail "a root file system alone has an image.json"
 
+for format in erofs ext4 squashfs; do
+  grep -qE '"(dump\.erofs|mke2fs|mksquashfs)": "(dump\.erofs|mke2fs|mksquashfs version) [0-9]' "tar-$format/manifest.json" ||
+    fail "tar-$format: no version of what made it"
+done
+
 say "what is refused"
+mkdir -p linked/etc/berth && ln -s /opt/init.toml linked/etc/berth/init.toml
+expect_error "a link there is not followed: make it a file, or name it with --config" "$berth" image build --from linked -o never
+mkdir -m 700 closed
+if ((EUID == 0)); then
+  expect_error "read it as its owner" setpriv --reuid=65534 --regid=65534 --clear-groups "$berth" image build --from closed -o elsewhere/never
+  mkdir of-user && chown 1234 of-user
+  "$berth" image build --from of-user -o of-1234 2>of-user.log
+  grep -qF 'owned by user 1234: --all-root' of-user.log || fail "owner of /: $(cat of-user.log)"
+fi
 printf 'mistake = 1\n' >bad.toml
 before=$(sum tar-erofs/manifest.json)
 expect_error "bad.toml:1:1: mistake is no key" "$berth" image build --from root.tar --config bad.toml -o tar-erofs
@@ -267,14 +299,20 @@ expect_error "bad.toml" "$berth" image build --from root.tar --config bad.toml -
 mkdir precious && touch precious/file
 expect_error "did not make it" "$berth" image build --from root.tar -o precious
 [[ -f precious/file ]] || fail "a folder that is no image was replaced"
+expect_error "neither a bzImage nor an ELF file" "$berth" image build --from root.tar --kernel /etc/passwd -o never
+expect_error "command line has" "$berth" image build --from root.tar "${with_kernel[@]}" --cmdline "$(printf 'x%.0s' {1..2000})" -o never
 cp -r copied damaged
 blob=$(find damaged/blobs/sha256 -type f -size +1k | sort | head -n 1)
-printf X >>"$blob"
+printf X | dd of="$blob" bs=1 seek=1000 conv=notrunc status=none
 expect_error "has sha256" "$berth" image build --from oci:damaged:v1 -o never
 expect_error "there are: v1" "$berth" image build --from oci:copied:v2 -o never
 expect_error "BERTH_GUEST_DIR" env BERTH_GUEST_DIR=/nowhere "$berth" image build --from root.tar -o never
 mkdir big && touch big/f && tar -cf big.tar --pax-option='SCHILY.xattr.user.big:='"$(printf 'x%.0s' {1..3000})" --format=pax big
 expect_error "extended attribute user.big" "$berth" image build --from big.tar -o never
+
+mkdir full && head -c 3M /dev/urandom >full/file
+expect_error "2 MiB may be too small for what is in it: --size" "$berth" image build --from full --format ext4 --size 2 -o never
+expect_error "no size of a file system" "$berth" image build --from root.tar --format ext4 --size lots -o never
 
 expect_error "made of itself" "$berth" image build --from one -o one/never
 mkdir names && touch "names/n$kLongName"

@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "images/rootfs/build.h"
 
-#include <fcntl.h>
 #include <fmt/format.h>
-#include <sys/stat.h>
 
 #include <algorithm>
 #include <filesystem>
@@ -16,6 +14,7 @@
 #include "images/rootfs/tool.h"
 #include "images/rootfs/work_dir.h"
 #include "protocol/base/io.h"
+#include "supervisor/hypervisor/image.h"
 
 namespace berth::image {
 namespace {
@@ -33,7 +32,7 @@ class Builder {
   Builder(const BuildOptions& options, WorkDir& work)
       : options_(options),
         work_(work),
-        spool_(work.path() + "/spool"),
+        spool_(work.spool(), options.cancel),
         loading_{spool_, warnings_, options.cancel} {}
 
   Result<json> Run();
@@ -70,6 +69,16 @@ std::string ImageNameOf(const BuildOptions& options) {
   return path.filename().string();
 }
 
+std::string CmdlineOf(const BuildOptions& options) {
+  std::string cmdline = kBaseCmdline;
+  if (options.format != Format::kInitramfs) {
+    // Many VMs may boot the one file: changes go to memory, whatever the format.
+    cmdline += " berth.root=/dev/vda berth.rootfstype=" + std::string(NameOf(options.format)) +
+               " berth.overlay=tmpfs";
+  }
+  return options.cmdline.empty() ? cmdline : cmdline + " " + options.cmdline;
+}
+
 Result<> CheckOptions(const BuildOptions& options) {
   const std::string name = ImageNameOf(options);
   const bool named =
@@ -85,6 +94,11 @@ Result<> CheckOptions(const BuildOptions& options) {
     return static_cast<unsigned char>(c) >= 0x20 && static_cast<unsigned char>(c) < 0x7f;
   });
   if (!printable) return Fail("options", EINVAL, "--cmdline holds what is not printable ASCII");
+  if (const size_t bytes = CmdlineOf(options).size(); bytes > kMaxCmdlineBytes) {
+    return Fail("options", E2BIG,
+                fmt::format("with --cmdline the kernel's command line has {} bytes", bytes),
+                fmt::format("a kernel reads {}", kMaxCmdlineBytes));
+  }
   std::error_code code;
   const auto source = std::filesystem::canonical(options.from, code);
   if (!code && std::filesystem::is_directory(source, code)) {
@@ -103,8 +117,11 @@ Result<> CheckOptions(const BuildOptions& options) {
       (!options.cmdline.empty() || (!options.modules.empty() && !options.modules_in_rootfs))) {
     return Fail("options", EINVAL, "--modules and --cmdline mean nothing without --kernel");
   }
-  if (options.modules_in_rootfs && options.modules.empty()) {
-    return Fail("options", EINVAL, "--modules-in-rootfs without --modules");
+  if (options.modules.empty() && (options.modules_in_rootfs || options.keep_signatures ||
+                                  !options.without.empty() || !options.modules_load.empty())) {
+    return Fail("options", EINVAL,
+                "--modules-in-rootfs, --keep-signatures, --without and --modules-load mean nothing "
+                "without --modules");
   }
   if (options.bytes != 0 && options.format != Format::kExt4) {
     return Fail("options", EINVAL, "--size is for ext4 alone; the others are as big as they are");
@@ -113,13 +130,11 @@ Result<> CheckOptions(const BuildOptions& options) {
 }
 
 Result<> Builder::Prepare() {
-  for (const std::string& folder : {work_.path() + "/spool"}) {
-    if (mkdir(folder.c_str(), 0700) != 0) return ErrnoError("work-dir", folder);
-  }
   BERTH_TRY(NeedToolsFor(options_.format));
   BERTH_ASSIGN(init_, FindGuestBinary(options_.init, "berth-init"));
   BERTH_ASSIGN(agent_, FindGuestBinary(options_.agent, "berth-agent"));
   if (options_.kernel.empty()) return {};
+  BERTH_TRY(CheckKernel(options_.kernel));
   BERTH_ASSIGN(release_, KernelRelease(options_.kernel));
   if (options_.modules.empty()) {
     warnings_.Add("no --modules: the kernel must have all it needs built in");
@@ -140,7 +155,8 @@ Result<> Builder::Configure() {
     if (own != nullptr) warnings_.Add("--config replaces the source's own /etc/berth/init.toml");
   } else if (own != nullptr) {
     if (own->type != Type::kFile) {
-      return Fail("config", EINVAL, "/etc/berth/init.toml of the source is no file");
+      return Fail("config", EINVAL, "/etc/berth/init.toml of the source is no file",
+                  "a link there is not followed: make it a file, or name it with --config");
     }
     shown_as = "/etc/berth/init.toml of the source";
     BERTH_ASSIGN(text, ReadFile(spool_.Path(own->content).c_str(), kMaxConfigBytes));
@@ -162,7 +178,7 @@ Result<> Builder::Configure() {
       }
     }
   }
-  if (text.empty()) return {};
+  if (text.empty() && options_.config.empty()) return {};
   const std::string check_path = work_.path() + "/init.toml";
   BERTH_TRY(WriteFileAtomic(check_path, text, 0600));
   BERTH_TRY(CheckConfig(init_, check_path, shown_as, options_.cancel));
@@ -172,8 +188,8 @@ Result<> Builder::Configure() {
 
 Result<> Builder::AddModulesTo(Tree& tree) {
   if (options_.modules.empty()) return {};
-  ModuleOptions options{options_.modules, release_, std::string(DefaultModulesLoad()),
-                        options_.without, options_.keep_signatures};
+  ModuleOptions options{options_.modules, release_, std::nullopt, options_.without,
+                        options_.keep_signatures};
   if (!options_.modules_load.empty()) {
     BERTH_ASSIGN(options.load_text, ReadFile(options_.modules_load.c_str(), kMaxModulesLoadBytes));
   }
@@ -223,16 +239,13 @@ Result<> Builder::MakeKernel() {
   std::error_code code;
   std::filesystem::copy_file(options_.kernel, copy, code);
   if (code) return Fail("kernel", code.value(), options_.kernel);
-  std::string cmdline = kBaseCmdline;
   json disks = json::array();
   if (options_.format != Format::kInitramfs) {
     const std::string format(NameOf(options_.format));
-    // Many VMs may boot the one file: changes go to memory, whatever the format.
-    cmdline += " berth.root=/dev/vda berth.rootfstype=" + format + " berth.overlay=tmpfs";
     disks.push_back({{"path", "rootfs." + format}, {"format", "raw"}, {"read_only", true}});
   }
-  if (!options_.cmdline.empty()) cmdline += " " + options_.cmdline;
-  BERTH_ASSIGN(const json files, DigestFiles(work_.image()));
+  json& files = manifest_["files"];
+  BERTH_TRY(DigestFiles(work_.image(), options_.cancel, files));
   json digests = json::object();
   for (const auto& [name, file] : files.items()) {
     if (name != kListName) digests[name] = file["sha256"];
@@ -242,7 +255,7 @@ Result<> Builder::MakeKernel() {
                                  {"name", ImageNameOf(options_)},
                                  {"kernel", "vmlinuz"},
                                  {"initrd", "initrd.img"},
-                                 {"cmdline", cmdline},
+                                 {"cmdline", CmdlineOf(options_)},
                                  {"disks", disks},
                                  {"sha256", digests}});
 }
@@ -264,7 +277,7 @@ Result<> Builder::Describe() {
   manifest_["modules"] = modules;
   manifest_["warnings"] = warnings_.List();
   BERTH_ASSIGN(manifest_["tools"], ToolVersions(options_.format, options_.cancel));
-  BERTH_ASSIGN(manifest_["files"], DigestFiles(work_.image()));
+  BERTH_TRY(DigestFiles(work_.image(), options_.cancel, manifest_["files"]));
   return PutImage(kManifestName, manifest_);
 }
 
@@ -277,6 +290,10 @@ Result<json> Builder::Run() {
     // kept.
     source_.tree.ClampTimes(options_.epoch);
     source_.digest = "sha256:" + DigestOf(source_.tree);
+  }
+  if (const Inode& root = *source_.tree.Find(""); root.uid != 0 && !options_.all_root) {
+    warnings_.Add(
+        fmt::format("/ of the image is owned by user {}: --all-root gives all to root", root.uid));
   }
   options_.progress("checking the configuration", 40);
   BERTH_TRY(Configure());
@@ -291,6 +308,8 @@ Result<json> Builder::Run() {
   }
   options_.progress("writing the manifest", 90);
   BERTH_TRY(Describe());
+  // As `berth create` will look at it.
+  if (!options_.kernel.empty()) BERTH_TRY(LoadImage(work_.image()));
   BERTH_TRY(options_.cancel.Check());
   return manifest_;
 }

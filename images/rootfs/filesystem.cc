@@ -24,32 +24,14 @@ struct FormatRow {
   std::string_view name;
   const char* tool;
   const char* package;
-  const char* version_option;
+  std::array<const char*, 2> version;  // mkfs.erofs 1.5 itself tells none
 };
 constexpr std::array<FormatRow, 4> kFormats{{
-    {Format::kErofs, "erofs", "mkfs.erofs", "erofs-utils", "-V"},
-    {Format::kExt4, "ext4", "mke2fs", "e2fsprogs", "-V"},
-    {Format::kSquashfs, "squashfs", "mksquashfs", "squashfs-tools", "-version"},
-    {Format::kInitramfs, "initramfs", nullptr, nullptr, nullptr},
+    {Format::kErofs, "erofs", "mkfs.erofs", "erofs-utils", {"dump.erofs", "-V"}},
+    {Format::kExt4, "ext4", "mke2fs", "e2fsprogs", {"mke2fs", "-V"}},
+    {Format::kSquashfs, "squashfs", "mksquashfs", "squashfs-tools", {"mksquashfs", "-version"}},
+    {Format::kInitramfs, "initramfs", nullptr, nullptr, {}},
 }};
-
-mode_t TypeBits(Type type) {
-  switch (type) {
-    case Type::kFile:
-      return S_IFREG;
-    case Type::kDirectory:
-      return S_IFDIR;
-    case Type::kSymlink:
-      return S_IFLNK;
-    case Type::kCharDevice:
-      return S_IFCHR;
-    case Type::kBlockDevice:
-      return S_IFBLK;
-    case Type::kFifo:
-      return S_IFIFO;
-  }
-  return 0;
-}
 
 // The folder that a tool reads, with what fakeroot's daemon is to know of it.
 class WorkTree {
@@ -291,9 +273,11 @@ Result<nlohmann::json> ToolVersions(Format format, const Cancel& cancel) {
   nlohmann::json versions = {{"libarchive", archive_version_string()}};
   const FormatRow& row = kFormats[static_cast<size_t>(format)];
   if (row.tool == nullptr) return versions;
+  const auto [program, option] = row.version;
+  if (!HaveTool(program)) return versions;
   BERTH_ASSIGN(const Ended ended,
-               RunTool({.argv = {row.tool, row.version_option}, .timeout = kCheckTimeout}, cancel));
-  versions[row.tool] = ended.output.substr(0, ended.output.find('\n'));
+               RunTool({.argv = {program, option}, .timeout = kCheckTimeout}, cancel));
+  if (ended.code == 0) versions[program] = ended.output.substr(0, ended.output.find('\n'));
   return versions;
 }
 
@@ -327,7 +311,13 @@ Result<> MakeFileSystem(Format format, const Tree& tree, const Spool& spool,
   // The first is for mkfs.erofs and mksquashfs, the second for mke2fs.
   tool.env.push_back(fmt::format("SOURCE_DATE_EPOCH={}", options.epoch));
   tool.env.push_back(fmt::format("E2FSPROGS_FAKE_TIME={}", options.epoch));
-  BERTH_TRY(MustRun(tool, cancel));
+  auto made = MustRun(tool, cancel);
+  if (const uint64_t room = Ext4Bytes(tree); !made && options.bytes != 0 && options.bytes < room) {
+    made.error().hint =
+        fmt::format("{} MiB may be too small for what is in it: --size {}M has room",
+                    options.bytes >> 20, room >> 20);
+  }
+  BERTH_TRY(made);
   if (format == Format::kExt4) return SetExt4Times(options, out, cancel);
   return {};
 }

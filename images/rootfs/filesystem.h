@@ -31,7 +31,8 @@ struct MakeOptions {
 };
 
 Result<> NeedToolsFor(Format format);
-// {"mkfs.erofs": "mkfs.erofs 1.5"}: what made the bytes, as it calls itself.
+// {"dump.erofs": "dump.erofs 1.5"}: what made the bytes, as its package calls itself; nothing where
+// it does not say.
 Result<nlohmann::json> ToolVersions(Format format, const Cancel& cancel);
 
 // kErofs, kExt4, kSquashfs.

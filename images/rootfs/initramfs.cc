@@ -28,11 +28,6 @@ struct Numbered {
   unsigned written = 0;
 };
 
-mode_t FileType(Type type) {
-  constexpr mode_t kTypes[] = {AE_IFREG, AE_IFDIR, AE_IFLNK, AE_IFCHR, AE_IFBLK, AE_IFIFO};
-  return kTypes[static_cast<size_t>(type)];
-}
-
 class Cpio {
  public:
   Cpio(archive* writer, const Spool& spool, const Cancel& cancel)
@@ -74,7 +69,7 @@ Result<> Cpio::Put(const std::string& path, const Inode& inode, const Numbered& 
   const CpioEntry entry(archive_entry_new(), archive_entry_free);
   const bool last = number.written == number.names;
   archive_entry_set_pathname(entry.get(), path.c_str());
-  archive_entry_set_filetype(entry.get(), FileType(inode.type));
+  archive_entry_set_filetype(entry.get(), TypeBits(inode.type));
   archive_entry_set_perm(entry.get(), inode.mode);
   archive_entry_set_uid(entry.get(), inode.uid);
   archive_entry_set_gid(entry.get(), inode.gid);

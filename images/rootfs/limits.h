@@ -12,6 +12,8 @@
 namespace berth::image {
 
 inline constexpr size_t kMaxEntries = 1'000'000;  // files, directories and so on; a node is ~300 B
+// Of all names, targets of links and extended attributes, those that were replaced included.
+inline constexpr uint64_t kMaxTreeMetadataBytes = uint64_t{512} << 20;
 inline constexpr uint64_t kMaxFileBytes = uint64_t{16} << 30;
 inline constexpr uint64_t kMaxTreeBytes = uint64_t{64} << 30;  // of content, holes included
 inline constexpr size_t kMaxNameBytes = 255;                   // NAME_MAX of every format

@@ -13,6 +13,7 @@
 #include "images/rootfs/tool.h"
 #include "protocol/base/io.h"
 #include "supervisor/hypervisor/bounded_json.h"
+#include "supervisor/hypervisor/image.h"
 
 namespace berth::image {
 namespace {
@@ -60,6 +61,20 @@ Result<> CheckFileSystem(const std::string& dir, const std::string& name, const 
          ended.code == 0 ? "" : fmt::format("ended with {}: {}", ended.code, ended.output)});
   }
   return {};
+}
+
+// As `berth create` will look at it. What its digests are of has been hashed: they must be those of
+// the manifest.
+Finding CheckImageJson(const std::string& dir, const json& files) {
+  Finding finding{"image.json", Finding::kOk, {}};
+  const auto image = LoadImage(dir);
+  if (!image) return {finding.what, Finding::kDamaged, image.error().Message()};
+  for (const auto& [path, stated] : image->sha256) {
+    const std::string name(NameOf(std::string_view(path)));
+    if (files.contains(name) && files[name]["sha256"] == stated) continue;
+    return {finding.what, Finding::kDamaged, "its sha256 of " + name + " is not the manifest's"};
+  }
+  return finding;
 }
 
 }  // namespace
@@ -133,29 +148,30 @@ std::string RenderList(const Tree& tree) {
   return list;
 }
 
-Result<json> DigestFiles(const std::string& dir) {
-  json files = json::object();
+Result<> DigestFiles(const std::string& dir, const Cancel& cancel, json& files) {
   std::error_code code;
   for (const auto& each : std::filesystem::directory_iterator(dir, code)) {
-    BERTH_ASSIGN(std::string sha256, Sha256OfFile(each.path().string()));
-    files[each.path().filename().string()] = {{"sha256", std::move(sha256)},
-                                              {"bytes", each.file_size()}};
+    const std::string name = each.path().filename().string();
+    if (files.contains(name)) continue;
+    BERTH_ASSIGN(std::string sha256,
+                 Sha256OfFile(each.path().string(), [&] { return cancel.Check(); }));
+    files[name] = {{"sha256", std::move(sha256)}, {"bytes", each.file_size()}};
   }
   if (code) return Fail("manifest", code.value(), dir);
-  return files;
+  return {};
 }
 
 Result<std::vector<Finding>> VerifyBuilt(const std::string& dir, const Cancel& cancel) {
   BERTH_ASSIGN(const json manifest, ReadManifest(dir));
   std::vector<Finding> findings;
   for (const auto& [name, file] : manifest["files"].items()) {
-    BERTH_TRY(cancel.Check());
     const std::string path = dir + "/" + name;
     Finding finding{name + ": sha256", Finding::kOk, {}};
     struct stat st{};
     const auto actual = lstat(path.c_str(), &st) == 0 && S_ISREG(st.st_mode)
-                            ? Sha256OfFile(path)
+                            ? Sha256OfFile(path, [&] { return cancel.Check(); })
                             : Fail("manifest", ENOENT, path + " is no regular file");
+    BERTH_TRY(cancel.Check());
     if (!actual) {
       finding = {finding.what, Finding::kDamaged, actual.error().Message()};
     } else if (*actual != file["sha256"].get<std::string>()) {
@@ -165,6 +181,7 @@ Result<std::vector<Finding>> VerifyBuilt(const std::string& dir, const Cancel& c
     findings.push_back(std::move(finding));
     if (good) BERTH_TRY(CheckFileSystem(dir, name, cancel, findings));
   }
+  if (manifest.contains("kernel")) findings.push_back(CheckImageJson(dir, manifest["files"]));
   return findings;
 }
 

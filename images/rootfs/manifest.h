@@ -34,15 +34,16 @@ std::string RenderList(const Tree& tree);
 // "drwxr-xr-x"
 std::string RenderMode(const Inode& inode);
 
-// {"sha256": …, "bytes": …} of each file of a folder.
-Result<nlohmann::json> DigestFiles(const std::string& dir);
+// Adds {"sha256": …, "bytes": …} of each file of a folder that `files` has not.
+Result<> DigestFiles(const std::string& dir, const Cancel& cancel, nlohmann::json& files);
 
 struct Finding {
   std::string what;  // "rootfs.erofs: sha256"
   enum Verdict { kOk, kDamaged, kNotChecked } verdict = kOk;
   std::string detail;
 };
-// Every file against its sha256, and the file system by its own checker.
+// Every file against its sha256, the file system by its own checker, and image.json, where there is
+// a kernel.
 Result<std::vector<Finding>> VerifyBuilt(const std::string& dir, const Cancel& cancel);
 
 }  // namespace berth::image

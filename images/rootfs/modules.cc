@@ -79,6 +79,8 @@ class Chooser {
     for (const std::string& name : without) out_.insert(ModuleNameOf(name));
   }
 
+  bool Knows(const std::string& name) const { return rows_.contains(name); }
+
   bool LeftOut(const std::string& name) const {
     if (out_.contains(name)) return true;
     const auto row = rows_.find(name);
@@ -109,7 +111,7 @@ class Chooser {
 // The whole of a module, out of whatever compression it has.
 Result<std::string> ReadModule(const std::string& path) {
   const std::unique_ptr<archive, int (*)(archive*)> reader(archive_read_new(), archive_read_free);
-  archive_read_support_filter_all(reader.get());
+  SupportCompressions(reader.get());
   archive_read_support_format_raw(reader.get());
   archive_entry* entry = nullptr;
   constexpr size_t kBlock = 64 * 1024;
@@ -195,11 +197,19 @@ Result<ModuleChoice> ChooseModules(std::string_view dep, std::string_view builti
   ModuleChoice choice;
   std::vector<std::string> dep_lines;
   std::set<std::string> asked;
+  std::set<std::string> in_kernel;
+  ForLines(builtin, [&](std::string_view line) { in_kernel.insert(ModuleNameOf(line)); });
+  for (const std::string& name : without) {
+    if (!chooser.Knows(ModuleNameOf(name))) choice.unknown_without.push_back(name);
+  }
   ForLines(load, [&](std::string_view line) {
     const std::vector<std::string> words = Words(line.substr(0, line.find('#')));
     if (words.empty()) return;
     const std::string name = ModuleNameOf(words.front());
     if (chooser.LeftOut(name)) return;
+    if (!chooser.Knows(name) && !in_kernel.contains(name)) {
+      choice.unknown_load.push_back(words.front());
+    }
     for (size_t i = 0; i < words.size(); ++i) choice.load += (i == 0 ? "" : " ") + words[i];
     choice.load += '\n';
     asked.insert(name);
@@ -239,8 +249,19 @@ Result<std::vector<AddedModule>> AddModules(const ModuleOptions& options, Tree& 
   // A kernel without built-in modules has no such file, nor one whose builder left it out.
   const std::string builtin =
       ReadFile((found.dir + "/modules.builtin").c_str(), kMaxModulesDepBytes).value_or("");
-  BERTH_ASSIGN(const ModuleChoice choice,
-               ChooseModules(dep, builtin, options.load_text, options.without));
+  BERTH_ASSIGN(
+      const ModuleChoice choice,
+      ChooseModules(dep, builtin, options.load_text ? *options.load_text : DefaultModulesLoad(),
+                    options.without));
+  for (const std::string& name : choice.unknown_without) {
+    loading.warnings.Add("--without: the kernel has no module " + Quoted(name));
+  }
+  // The built-in list is for every kernel.
+  if (options.load_text) {
+    for (const std::string& name : choice.unknown_load) {
+      loading.warnings.Add("--modules-load: the kernel has no module " + Quoted(name));
+    }
+  }
   std::vector<AddedModule> added;
   const std::string base = "lib/modules/" + found.release;
   for (const std::string& file : choice.files) {

@@ -7,6 +7,7 @@
 #define BERTH_IMAGES_ROOTFS_MODULES_H_
 
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -20,10 +21,10 @@ namespace berth::image {
 Result<std::string> KernelRelease(const std::string& path);
 
 struct ModuleOptions {
-  std::string dir;                   // a folder with a modules.dep, or one above such folders
-  std::string release;               // the kernel's; empty: unknown
-  std::string load_text;             // modules.load
-  std::vector<std::string> without;  // left out, and what needs them
+  std::string dir;                       // a folder with a modules.dep, or one above such folders
+  std::string release;                   // the kernel's; empty: unknown
+  std::optional<std::string> load_text;  // modules.load; none: the built-in one
+  std::vector<std::string> without;      // left out, and what needs them
   bool keep_signatures = false;
 };
 
@@ -36,10 +37,12 @@ Result<ModuleTree> FindModules(const std::string& dir, const std::string& releas
 
 // What depmod and modules.load say, chosen from. Pure.
 struct ModuleChoice {
-  std::vector<std::string> files;  // as modules.dep names them, dependencies first
-  std::string dep;                 // modules.dep of those
-  std::string builtin;             // of modules.builtin, those asked for
-  std::string load;                // modules.load without comments and what was left out
+  std::vector<std::string> files;            // as modules.dep names them, dependencies first
+  std::string dep;                           // modules.dep of those
+  std::string builtin;                       // of modules.builtin, those asked for
+  std::string load;                          // modules.load without comments and what was left out
+  std::vector<std::string> unknown_load;     // of `load`, what is in neither list
+  std::vector<std::string> unknown_without;  // of `without`, what modules.dep has not
 };
 Result<ModuleChoice> ChooseModules(std::string_view dep, std::string_view builtin,
                                    std::string_view load, const std::vector<std::string>& without);

@@ -36,6 +36,14 @@ TEST(ChooseModules, LeavesOutWhatNeedsWhatIsLeftOut) {
   EXPECT_EQ(choice->load, "");
 }
 
+TEST(ChooseModules, NamesWhatNoKernelModuleIs) {
+  const auto choice = ChooseModules(kDep, "kernel/fs/ext4/ext4.ko\n",
+                                    "vsock\next4\nvsok when=virtio:2\n", {"disk", "dsik"});
+  ASSERT_TRUE(choice);
+  EXPECT_EQ(choice->unknown_load, std::vector<std::string>{"vsok"});
+  EXPECT_EQ(choice->unknown_without, std::vector<std::string>{"dsik"});
+}
+
 TEST(ChooseModules, EndsOnACycle) {
   const auto choice = ChooseModules("a.ko: b.ko\nb.ko: a.ko\n", "", "a\n", {});
   ASSERT_TRUE(choice);

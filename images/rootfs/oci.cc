@@ -44,6 +44,7 @@ Descriptor ReadDescriptor(const json& object, const std::string& name, FieldMist
   FieldReader reader(object, name + ".", mistakes);
   std::string digest;
   reader.Require("digest");
+  reader.Require("size");
   reader.Text("mediaType", kMaxTypeBytes, descriptor.media_type);
   reader.Text("digest", kMaxTypeBytes, digest);
   reader.Number("size", 0, static_cast<int64_t>(kMaxTreeBytes), descriptor.bytes);
@@ -72,6 +73,10 @@ Descriptor ReadDescriptor(const json& object, const std::string& name, FieldMist
 Result<> Judge(const FieldMistakes& mistakes, const char* what) {
   if (mistakes.empty()) return {};
   return Fail("oci", EINVAL, fmt::format("{}: {}", what, Join(mistakes)), kBadLayout);
+}
+
+bool IsOurs(const std::string& os, const std::string& architecture) {
+  return os == "linux" && architecture == "amd64";
 }
 
 void ReadWords(FieldReader& reader, const char* name, std::vector<std::string>& words) {
@@ -120,12 +125,10 @@ Result<Descriptor> Choose(const std::vector<Descriptor>& descriptors, const std:
     names += (names.empty() ? "" : ", ") + Quoted(name);
     if (tag.empty() || each.ref_name == tag) left.push_back(each);
   }
-  const auto fits = [](const Descriptor& each) {
-    return each.os == "linux" && each.architecture == "amd64";
-  };
   const bool platforms =
       std::ranges::any_of(left, [](const Descriptor& each) { return !each.os.empty(); });
-  if (platforms) std::erase_if(left, [&](const auto& each) { return !fits(each); });
+  if (platforms)
+    std::erase_if(left, [](const auto& each) { return !IsOurs(each.os, each.architecture); });
   if (left.size() == 1) return left.front();
   return Fail("oci", left.empty() ? ENOENT : EINVAL,
               fmt::format("{} manifests fit{}; there are: {}", left.size(),
@@ -158,6 +161,12 @@ Result<OciConfig> ParseOciConfig(std::string_view text) {
   FieldMistakes mistakes;
   FieldReader reader(document, "", mistakes);
   OciConfig config;
+  std::string os;
+  std::string architecture;
+  reader.Require("os");
+  reader.Require("architecture");
+  reader.Text("os", kMaxTypeBytes, os);
+  reader.Text("architecture", kMaxTypeBytes, architecture);
   if (const json* object = reader.Object("config")) {
     FieldReader fields(*object, "config.", mistakes);
     ReadWords(fields, "Entrypoint", config.entrypoint);
@@ -179,6 +188,11 @@ Result<OciConfig> ParseOciConfig(std::string_view text) {
     config.exposes_ports = ports != nullptr && !ports->empty();
   }
   BERTH_TRY(Judge(mistakes, "config"));
+  if (!IsOurs(os, architecture)) {
+    return Fail("oci", ENOEXEC,
+                fmt::format("the image is for {}/{}", Quoted(os), Quoted(architecture)),
+                "Berth's machines are linux/amd64: skopeo copy --override-arch amd64");
+  }
   return config;
 }
 

@@ -51,6 +51,7 @@ struct OciConfig {
   std::string stop_signal;  // "SIGTERM", "15"
   bool exposes_ports = false;
 };
+// ENOEXEC where it is for anything but linux/amd64.
 Result<OciConfig> ParseOciConfig(std::string_view text);
 
 // What a name in a layer means. "a/.wh.b" hides "a/b", "a/.wh..wh..opq" hides what is in "a".

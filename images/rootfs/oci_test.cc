@@ -60,10 +60,14 @@ TEST(OciManifest, NamesEveryMistake) {
   EXPECT_NE(manifest.error().detail.find("layers[0]"), std::string::npos);
 }
 
+std::string ConfigText(const std::string& config) {
+  return R"({"os": "linux", "architecture": "amd64", "config": )" + config + "}";
+}
+
 TEST(OciConfig, ReadsWhatIsToBeRun) {
-  const auto config = ParseOciConfig(
-      R"({"config": {"Entrypoint": ["/bin/a"], "Cmd": ["b c"], "Env": ["A=1=2", "B="], "User":
-      "u:g", "WorkingDir": "/w", "StopSignal": "SIGINT", "ExposedPorts": {"80/tcp": {}}}})");
+  const auto config = ParseOciConfig(ConfigText(
+      R"({"Entrypoint": ["/bin/a"], "Cmd": ["b c"], "Env": ["A=1=2", "B="], "User":
+      "u:g", "WorkingDir": "/w", "StopSignal": "SIGINT", "ExposedPorts": {"80/tcp": {}}})"));
   ASSERT_TRUE(config) << config.error().Message();
   EXPECT_EQ(config->entrypoint, std::vector<std::string>{"/bin/a"});
   EXPECT_EQ(config->cmd, std::vector<std::string>{"b c"});
@@ -71,9 +75,18 @@ TEST(OciConfig, ReadsWhatIsToBeRun) {
   EXPECT_EQ(config->env[0], (std::pair<std::string, std::string>{"A", "1=2"}));
   EXPECT_EQ(config->user, "u:g");
   EXPECT_TRUE(config->exposes_ports);
-  EXPECT_FALSE(ParseOciConfig(R"({"config": {"Env": ["=x"]}})"));
-  EXPECT_FALSE(ParseOciConfig(R"({"config": {"Cmd": ["a\u0000b"]}})"));
-  EXPECT_TRUE(ParseOciConfig(R"({"config": {"Entrypoint": null, "Cmd": null}})"));
+  EXPECT_FALSE(ParseOciConfig(ConfigText(R"({"Env": ["=x"]})")));
+  EXPECT_FALSE(ParseOciConfig(ConfigText(R"({"Cmd": ["a\u0000b"]})")));
+  EXPECT_TRUE(ParseOciConfig(ConfigText(R"({"Entrypoint": null, "Cmd": null})")));
+}
+
+TEST(OciConfig, RefusesOtherMachines) {
+  const auto config = ParseOciConfig(R"({"os": "linux", "architecture": "arm64"})");
+  ASSERT_FALSE(config);
+  EXPECT_EQ(config.error().errnum, ENOEXEC);
+  EXPECT_NE(config.error().hint.find("--override-arch amd64"), std::string::npos);
+  EXPECT_FALSE(ParseOciConfig(R"({"os": "windows", "architecture": "amd64"})"));
+  EXPECT_FALSE(ParseOciConfig("{}"));
 }
 
 TEST(OciLayer, Whiteouts) {

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 #include <toml++/toml.h>
 
+#include <charconv>
 #include <sstream>
 
 namespace berth::image {
@@ -39,6 +40,28 @@ Result<> AddKey(std::string& out, std::string_view key, std::string_view value) 
   BERTH_ASSIGN(const std::string quoted, TomlString(value));
   out += fmt::format("{} = {}\n", key, quoted);
   return {};
+}
+
+// "SIGRTMIN+3" as a number, for berth-init knows real-time signals by no other name. Container
+// runtimes count them as glibc does.
+std::string StopSignalOf(std::string_view signal) {
+  std::string_view left = signal;
+  if (left.starts_with("SIG")) left.remove_prefix(3);
+  constexpr int kRtMin = 34;
+  constexpr int kRtMax = 64;
+  const bool from_min = left.starts_with("RTMIN");
+  if (!from_min && !left.starts_with("RTMAX")) return std::string(signal);
+  left.remove_prefix(5);
+  int offset = 0;
+  if (!left.empty()) {
+    const char* const end = left.data() + left.size();
+    const bool number = left.size() > 1 && left[1] >= '0' && left[1] <= '9' &&
+                        std::from_chars(left.data() + 1, end, offset).ptr == end;
+    if (left[0] != (from_min ? '+' : '-') || !number) return std::string(signal);
+  }
+  // Beyond them it is a mistake, which --check names.
+  if (offset > kRtMax - kRtMin) return std::string(signal);
+  return std::to_string(from_min ? kRtMin + offset : kRtMax - offset);
 }
 
 Result<toml::table> ParseToml(std::string_view text, const char* what) {
@@ -96,7 +119,7 @@ Result<std::string> MainService(const OciConfig& config) {
   BERTH_TRY(AddKey(out, "user", config.user.substr(0, colon)));
   if (colon != std::string::npos) BERTH_TRY(AddKey(out, "group", config.user.substr(colon + 1)));
   BERTH_TRY(AddKey(out, "cwd", config.working_dir));
-  BERTH_TRY(AddKey(out, "stop_signal", config.stop_signal));
+  BERTH_TRY(AddKey(out, "stop_signal", StopSignalOf(config.stop_signal)));
   // Its end is the machine's, as the end of a container's program is the container's.
   out += "main = true\nrestart = \"never\"\n";
   if (!config.env.empty()) {

@@ -37,6 +37,22 @@ TEST(MainService, SaysWhatTheImageSaysInTomlOfTheSameMeaning) {
   EXPECT_TRUE(main["main"].value_or(false));
 }
 
+TEST(MainService, SaysRealTimeSignalsByNumber) {
+  const auto stop_signal = [](const char* text) {
+    OciConfig config = Web();
+    config.stop_signal = text;
+    const toml::table table = toml::parse(MainService(config).value());
+    return std::string(table["service"]["main"]["stop_signal"].value_or(""));
+  };
+  EXPECT_EQ(stop_signal("SIGRTMIN+3"), "37");
+  EXPECT_EQ(stop_signal("RTMIN"), "34");
+  EXPECT_EQ(stop_signal("SIGRTMAX-2"), "62");
+  for (const char* const as_it_is :
+       {"SIGTERM", "15", "SIGRTMIN+", "SIGRTMIN-1", "SIGRTMIN+31", "SIGRTMIN+-1", "SIGRTMIN+3x"}) {
+    EXPECT_EQ(stop_signal(as_it_is), as_it_is);
+  }
+}
+
 TEST(MainService, RefusesBytesThatTomlCannotHold) {
   OciConfig config = Web();
   for (const char* const bad :

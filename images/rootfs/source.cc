@@ -5,12 +5,16 @@
 #include <fmt/format.h>
 #include <poll.h>
 #include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
 
 #include "images/rootfs/limits.h"
 
 namespace berth::image {
 
 void Warnings::Add(std::string text) {
+  if (std::ranges::find(list_, text) != list_.end()) return;
   if (list_.size() < kMaxWarnings) {
     list_.push_back(std::move(text));
   } else {
@@ -45,6 +49,27 @@ Result<> AddXattr(Inode& inode, const std::string& path, std::string name, std::
   return {};
 }
 
+Result<std::span<const std::byte>> HashedFile::Read() {
+  constexpr size_t kPieceBytes = 256 * 1024;
+  buffer_.resize(kPieceBytes);
+  while (true) {
+    BERTH_TRY(cancel_.Check());
+    const ssize_t n = read(fd_.get(), buffer_.data(), buffer_.size());
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return ErrnoError("read", name_);
+    const auto piece = std::span(buffer_).first(static_cast<size_t>(n));
+    sha256_.Update(piece);
+    return piece;
+  }
+}
+
+Result<std::string> HashedFile::Finish() {
+  while (true) {
+    BERTH_ASSIGN(const auto piece, Read());
+    if (piece.empty()) return sha256_.HexDigest();
+  }
+}
+
 Result<Source> LoadSource(const std::string& from, Loading& loading) {
   if (from.starts_with("oci:")) {
     std::string layout = from.substr(4);
@@ -58,9 +83,10 @@ Result<Source> LoadSource(const std::string& from, Loading& loading) {
     }
     return LoadOci(layout, tag, loading);
   }
-  const UniqueFd fd(open(from.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+  UniqueFd fd(open(from.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
   struct stat st{};
   if (!fd || fstat(fd.get(), &st) != 0) {
+    if (errno == EACCES) return ErrnoError("from", from, kReadAsOwner);
     return ErrnoError("from", from, "--from takes a directory, a tar archive or oci:LAYOUT[:TAG]");
   }
   if (S_ISDIR(st.st_mode)) return LoadDirectory(from, loading);
@@ -70,9 +96,10 @@ Result<Source> LoadSource(const std::string& from, Loading& loading) {
   }
   Source source;
   source.kind = "tar";
-  BERTH_ASSIGN(const std::string digest, Sha256OfFile(from));
+  HashedFile file(std::move(fd), from, loading.cancel);
+  BERTH_TRY(ApplyTar(file, 0, source.tree, loading));
+  BERTH_ASSIGN(const std::string digest, file.Finish());
   source.digest = "sha256:" + digest;
-  BERTH_TRY(ApplyTar(fd.get(), from, 0, source.tree, loading));
   return source;
 }
 

@@ -43,6 +43,9 @@ class Walk {
   Loading& loading_;
   std::map<std::pair<dev_t, ino_t>, std::string> linked_;  // inodes of several names → first name
   bool host_label_ = false;
+  // Of Xattrs; here, so that no inode waits for their zeroing.
+  std::string xattr_names_ = std::string(kMaxXattrList, '\0');
+  std::string xattr_value_ = std::string(kMaxXattrList, '\0');
 };
 
 Inode FromStat(const struct stat& st, Type type) {
@@ -61,24 +64,21 @@ Inode FromStat(const struct stat& st, Type type) {
 
 // The path is one of /proc/self/fd, so that only its last part is looked up, and not followed.
 Result<> Walk::Xattrs(const std::string& proc_path, const std::string& path, Inode& inode) {
-  std::string names(kMaxXattrList, '\0');
-  const ssize_t size = llistxattr(proc_path.c_str(), names.data(), names.size());
+  const ssize_t size = llistxattr(proc_path.c_str(), xattr_names_.data(), xattr_names_.size());
   if (size < 0 && (errno == ENOTSUP || errno == EPERM)) return {};
   if (size < 0) return ErrnoError("xattr", Here(path));
-  names.resize(static_cast<size_t>(size));
-  for (size_t at = 0; at < names.size();) {
-    const std::string name = names.c_str() + at;
+  for (size_t at = 0; at < static_cast<size_t>(size);) {
+    const std::string name = xattr_names_.c_str() + at;
     at += name.size() + 1;
     if (std::ranges::find(kHostXattrs, name) != kHostXattrs.end()) {
       if (!host_label_) loading_.warnings.Add("labels of this host (" + name + ") are left out");
       host_label_ = true;
       continue;
     }
-    std::string value(kMaxXattrList, '\0');
-    const ssize_t n = lgetxattr(proc_path.c_str(), name.c_str(), value.data(), value.size());
+    const ssize_t n =
+        lgetxattr(proc_path.c_str(), name.c_str(), xattr_value_.data(), xattr_value_.size());
     if (n < 0) return ErrnoError("xattr", Here(path) + ": " + name);
-    value.resize(static_cast<size_t>(n));
-    BERTH_TRY(AddXattr(inode, path, name, std::move(value)));
+    BERTH_TRY(AddXattr(inode, path, name, xattr_value_.substr(0, static_cast<size_t>(n))));
   }
   return {};
 }
@@ -127,7 +127,7 @@ Result<> Walk::Child(int dir_fd, const std::string& name, const std::string& pat
     case S_IFDIR: {
       if (depth >= kMaxDepth) return Fail("path", ENAMETOOLONG, Here(path) + ": too deep");
       UniqueFd fd(openat(dir_fd, name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
-      if (!fd) return ErrnoError("read", Here(path), "read as its owner, or take it away");
+      if (!fd) return ErrnoError("read", Here(path), kReadAsOwner);
       return Directory(std::move(fd), path, depth + 1);
     }
     case S_IFREG: {
@@ -135,7 +135,7 @@ Result<> Walk::Child(int dir_fd, const std::string& name, const std::string& pat
       const UniqueFd fd(
           openat(dir_fd, name.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
       if (!fd || fstat(fd.get(), &st) != 0) {
-        return ErrnoError("read", Here(path), "read as its owner, or take it away");
+        return ErrnoError("read", Here(path), kReadAsOwner);
       }
       if (!S_ISREG(st.st_mode)) return Fail("read", EAGAIN, Here(path) + " changed meanwhile");
       Inode inode = FromStat(st, Type::kFile);

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// An OCI image layout as a source: finds the manifest, checks each blob against its digest, applies
-// the layers from the lowest up.
+// An OCI image layout as a source: finds the manifest, applies the layers from the lowest up. A
+// blob is checked against its digest as it is read: one that is not what it should be ends the
+// build.
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include "images/rootfs/limits.h"
 #include "images/rootfs/source.h"
@@ -21,12 +21,13 @@ struct Layout {
   const Cancel& cancel;
 
   std::string BlobPath(const Descriptor& blob) const { return dir + "/blobs/sha256/" + blob.hex; }
-  // The blob, whose digest was checked on the descriptor that is handed out.
-  Result<UniqueFd> Open(const Descriptor& blob) const;
+  // A blob of the size that is stated; its digest is looked at once it is read.
+  Result<HashedFile> Open(const Descriptor& blob, std::string name) const;
+  Result<> CheckDigest(const Descriptor& blob, HashedFile& file) const;
   Result<std::string> Read(const Descriptor& blob) const;
 };
 
-Result<UniqueFd> Layout::Open(const Descriptor& blob) const {
+Result<HashedFile> Layout::Open(const Descriptor& blob, std::string name) const {
   const std::string path = BlobPath(blob);
   UniqueFd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
   if (!fd) return ErrnoError("oci", path, kDamagedBlob);
@@ -34,27 +35,31 @@ Result<UniqueFd> Layout::Open(const Descriptor& blob) const {
   if (fstat(fd.get(), &st) != 0 || !S_ISREG(st.st_mode)) {
     return Fail("oci", EINVAL, path + " is not a regular file", kDamagedBlob);
   }
-  Sha256 sha256;
-  std::vector<std::byte> buffer(size_t{256} * 1024);
-  while (true) {
-    BERTH_TRY(cancel.Check());
-    const ssize_t n = read(fd.get(), buffer.data(), buffer.size());
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return ErrnoError("oci", path);
-    if (n == 0) break;
-    sha256.Update(std::span(buffer).first(static_cast<size_t>(n)));
+  if (static_cast<uint64_t>(st.st_size) != blob.bytes) {
+    return Fail("oci", EBADMSG,
+                fmt::format("{} has {} bytes, {} are stated", path, st.st_size, blob.bytes),
+                kDamagedBlob);
   }
-  const std::string actual = sha256.HexDigest();
-  if (actual != blob.hex) {
-    return Fail("oci", EBADMSG, path + " has sha256 " + actual, kDamagedBlob);
-  }
-  if (lseek(fd.get(), 0, SEEK_SET) != 0) return ErrnoError("oci", path);
-  return fd;
+  return HashedFile(std::move(fd), std::move(name), cancel);
+}
+
+Result<> Layout::CheckDigest(const Descriptor& blob, HashedFile& file) const {
+  BERTH_ASSIGN(const std::string actual, file.Finish());
+  if (actual == blob.hex) return {};
+  return Fail("oci", EBADMSG, BlobPath(blob) + " has sha256 " + actual, kDamagedBlob);
 }
 
 Result<std::string> Layout::Read(const Descriptor& blob) const {
-  BERTH_ASSIGN(const UniqueFd fd, Open(blob));
-  return ReadFile(fmt::format("/proc/self/fd/{}", fd.get()).c_str(), kMaxOciJsonBytes);
+  if (blob.bytes > kMaxOciJsonBytes) return Fail("oci", EFBIG, BlobPath(blob), kDamagedBlob);
+  BERTH_ASSIGN(HashedFile file, Open(blob, BlobPath(blob)));
+  std::string text;
+  while (text.size() <= kMaxOciJsonBytes) {
+    BERTH_ASSIGN(const auto piece, file.Read());
+    if (piece.empty()) break;
+    text.append(reinterpret_cast<const char*>(piece.data()), piece.size());
+  }
+  BERTH_TRY(CheckDigest(blob, file));
+  return text;
 }
 
 }  // namespace
@@ -89,9 +94,11 @@ Result<Source> LoadOci(const std::string& dir, const std::string& tag, Loading& 
   }
   int number = 0;
   for (const Descriptor& layer : manifest.layers) {
-    BERTH_ASSIGN(const UniqueFd fd, layout.Open(layer));
-    BERTH_TRY(ApplyTar(fd.get(), "layer sha256:" + layer.hex.substr(0, 12), ++number, source.tree,
-                       loading));
+    BERTH_ASSIGN(HashedFile file, layout.Open(layer, "layer sha256:" + layer.hex.substr(0, 12)));
+    const auto applied = ApplyTar(file, ++number, source.tree, loading);
+    // First, for a blob that is not what it should be explains whatever else is wrong with it.
+    BERTH_TRY(layout.CheckDigest(layer, file));
+    BERTH_TRY(applied);
   }
   return source;
 }

@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <memory>
 
 #include "images/rootfs/limits.h"
@@ -15,10 +16,27 @@
 namespace berth::image {
 namespace {
 
-constexpr size_t kTarBlock = 256 * 1024;
 constexpr const char* kBrokenArchive = "the archive is damaged, or no tar archive: make it again";
 
 using Reader = std::unique_ptr<archive, int (*)(archive*)>;
+
+// What libarchive reads from. It knows no errors but its own: ours waits here.
+struct Input {
+  HashedFile& file;
+  std::optional<Error> error;
+
+  static la_ssize_t Read(archive* reader, void* input, const void** buffer) {
+    auto& self = *static_cast<Input*>(input);
+    const auto piece = self.file.Read();
+    if (!piece) {
+      self.error = piece.error();
+      archive_set_error(reader, piece.error().errnum, "%s", piece.error().detail.c_str());
+      return -1;
+    }
+    *buffer = piece->data();
+    return static_cast<la_ssize_t>(piece->size());
+  }
+};
 
 // Names are bytes. libarchive takes those of pax archives to be UTF-8 for the locale, which is the
 // C locale in all of Berth; those it cannot bring there it leaves as they are, which is what we
@@ -35,6 +53,8 @@ class Application {
   Result<> One(archive_entry* entry);
 
  private:
+  // A name of the archive; `of` says in an error whose it is.
+  Result<std::string> Clean(std::string_view raw, const std::string& of) const;
   Result<Inode> ToInode(archive_entry* entry, const std::string& path, Type type);
   Result<Content> ToContent(archive_entry* entry, const std::string& path);
   std::string At(const std::string& path) const { return name_ + ": '" + Quoted(path) + "'"; }
@@ -45,6 +65,14 @@ class Application {
   Tree& tree_;
   Loading& loading_;
 };
+
+Result<std::string> Application::Clean(std::string_view raw, const std::string& of) const {
+  // Some makers of layers, ko among them, write names as they are in the container.
+  if (layer_ > 0) raw.remove_prefix(std::min(raw.find_first_not_of('/'), raw.size()));
+  auto clean = CleanPath(raw);
+  if (!clean) clean.error().detail = name_ + ": " + of + clean.error().detail;
+  return clean;
+}
 
 Result<Content> Application::ToContent(archive_entry* entry, const std::string& path) {
   if (archive_entry_size_is_set(entry) != 0 &&
@@ -119,12 +147,7 @@ Result<Inode> Application::ToInode(archive_entry* entry, const std::string& path
 Result<> Application::One(archive_entry* entry) {
   const char* const raw = archive_entry_pathname(entry);
   if (raw == nullptr) return Fail("tar", EILSEQ, name_ + ": a name that cannot be read");
-  auto clean = CleanPath(raw);
-  if (!clean) {
-    clean.error().detail = name_ + ": " + clean.error().detail;
-    return std::unexpected(clean.error());
-  }
-  const std::string path = std::move(*clean);
+  BERTH_ASSIGN(const std::string path, Clean(raw, {}));
   if (layer_ > 0) {
     BERTH_ASSIGN(const Mark mark, MarkOf(path));
     if (mark.kind == Mark::kWhiteout) tree_.Whiteout(mark.path, layer_);
@@ -132,8 +155,10 @@ Result<> Application::One(archive_entry* entry) {
     if (mark.kind != Mark::kNone) return {};
   }
   if (const char* const target = archive_entry_hardlink(entry); target != nullptr) {
-    BERTH_ASSIGN(const std::string to, CleanPath(target));
-    return tree_.Link(path, to, layer_);
+    BERTH_ASSIGN(const std::string to, Clean(target, "hard link '" + Quoted(path) + "' to "));
+    auto linked = tree_.Link(path, to, layer_);
+    if (!linked) linked.error().detail = name_ + ": " + linked.error().detail;
+    return linked;
   }
   Type type = Type::kFile;
   switch (archive_entry_filetype(entry)) {
@@ -167,12 +192,27 @@ Result<> Application::One(archive_entry* entry) {
 
 }  // namespace
 
-Result<> ApplyTar(int fd, const std::string& name, int layer, Tree& tree, Loading& loading) {
+void SupportCompressions(archive* reader) {
+  for (const auto support :
+       {archive_read_support_filter_bzip2, archive_read_support_filter_compress,
+        archive_read_support_filter_gzip, archive_read_support_filter_lz4,
+        archive_read_support_filter_lzip, archive_read_support_filter_lzma,
+        archive_read_support_filter_xz, archive_read_support_filter_zstd}) {
+    // A libarchive built without the library for it answers ARCHIVE_WARN, and would run a program.
+    const Reader probe(archive_read_new(), archive_read_free);
+    if (support(probe.get()) == ARCHIVE_OK) support(reader);
+  }
+}
+
+Result<> ApplyTar(HashedFile& file, int layer, Tree& tree, Loading& loading) {
+  const std::string& name = file.name();
+  Input input{file, std::nullopt};
   const Reader reader(archive_read_new(), archive_read_free);
-  archive_read_support_filter_all(reader.get());
+  SupportCompressions(reader.get());
   archive_read_support_format_tar(reader.get());
   archive_read_support_format_empty(reader.get());
-  if (archive_read_open_fd(reader.get(), fd, kTarBlock) != ARCHIVE_OK) {
+  if (archive_read_open(reader.get(), &input, nullptr, Input::Read, nullptr) != ARCHIVE_OK) {
+    if (input.error) return std::unexpected(*input.error);
     return Fail("tar", EBADMSG, name + ": " + archive_error_string(reader.get()), kBrokenArchive);
   }
   Application application(reader.get(), name, layer, tree, loading);
@@ -182,6 +222,7 @@ Result<> ApplyTar(int fd, const std::string& name, int layer, Tree& tree, Loadin
     const int code = archive_read_next_header(reader.get(), &entry);
     if (code == ARCHIVE_EOF) return {};
     if (code < ARCHIVE_WARN) {
+      if (input.error) return std::unexpected(*input.error);
       return Fail("tar", EBADMSG, name + ": " + archive_error_string(reader.get()), kBrokenArchive);
     }
     if (code == ARCHIVE_WARN && !IsOfNames(archive_error_string(reader.get()))) {

@@ -26,7 +26,7 @@ namespace {
 
 class SourceTest : public testing::Test {
  protected:
-  SourceTest() : spool_(Folder("spool")), loading_{spool_, warnings_, {}} {}
+  SourceTest() : spool_(Folder("spool"), Cancel{}), loading_{spool_, warnings_, {}} {}
 
   std::string Folder(const std::string& name) const {
     const std::string path = dir_.path() + "/" + name;
@@ -63,8 +63,8 @@ class SourceTest : public testing::Test {
     return path;
   }
   Result<> Apply(const std::string& path, int layer, Tree& tree) {
-    const UniqueFd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC));
-    return ApplyTar(fd.get(), path, layer, tree, loading_);
+    HashedFile file(UniqueFd(open(path.c_str(), O_RDONLY | O_CLOEXEC)), path, loading_.cancel);
+    return ApplyTar(file, layer, tree, loading_);
   }
   std::string ContentOf(const Tree& tree, const std::string& path) const {
     const Inode* const inode = tree.Find(path);
@@ -92,7 +92,23 @@ TEST_F(SourceTest, TarRefusesWhatLeadsOut) {
   EXPECT_EQ(through.error().errnum, ENOTDIR);
   const auto link =
       Apply(MakeTar("t.tar", {{"b", AE_IFREG, "../../etc/shadow", 0644, true}}), 0, tree);
-  EXPECT_FALSE(link);
+  ASSERT_FALSE(link);
+  EXPECT_NE(link.error().detail.find("t.tar: hard link 'b' to '"), std::string::npos);
+  const auto broken = Apply(MakeTar("t.tar", {{"b", AE_IFREG, "gone", 0644, true}}), 0, tree);
+  ASSERT_FALSE(broken);
+  EXPECT_NE(broken.error().detail.find("t.tar: 'b' is a hard link to 'gone'"), std::string::npos);
+}
+
+TEST_F(SourceTest, AbsoluteNamesOfALayerAreBelowItsRoot) {
+  Tree tree;
+  const auto applied = Apply(MakeTar("t.tar", {{"/app/run", AE_IFREG, "x"},
+                                               {"//app/link", AE_IFREG, "/app/run", 0644, true},
+                                               {"/app/.wh.old"}}),
+                             1, tree);
+  ASSERT_TRUE(applied) << applied.error().Message();
+  EXPECT_EQ(ContentOf(tree, "app/run"), "x");
+  EXPECT_EQ(tree.Find("app/link"), tree.Find("app/run"));
+  EXPECT_EQ(Apply(MakeTar("t.tar", {{"/../x", AE_IFREG, "x"}}), 1, tree).error().errnum, EINVAL);
 }
 
 TEST_F(SourceTest, TarKeepsNamesAsBytes) {
@@ -148,6 +164,69 @@ TEST_F(SourceTest, DamagedArchiveIsAnError) {
   EXPECT_FALSE(Apply(dir_.Put("no.tar", "this is no archive, but long enough to tell"), 0, tree));
 }
 
+TEST_F(SourceTest, NoProgramIsRunToUncompress) {
+  const std::string mark = dir_.path() + "/mark";
+  dir_.PutScript("bin/lrzip", "#!/bin/sh\necho ran >" + mark + "\n");
+  const std::string path = std::getenv("PATH");
+  setenv("PATH", (dir_.path() + "/bin:" + path).c_str(), 1);
+  Tree tree;
+  const auto applied =
+      Apply(dir_.Put("t.tar", std::string("LRZI\0\6", 6) + std::string(4096, '\0')), 0, tree);
+  setenv("PATH", path.c_str(), 1);
+  EXPECT_FALSE(applied);
+  EXPECT_FALSE(std::filesystem::exists(mark));
+}
+
+TEST_F(SourceTest, DigestIsOfTheWholeFile) {
+  const std::string path = MakeTar("t.tar", {{"f", AE_IFREG, "x"}});
+  std::string bytes = ReadFile(path.c_str(), 1 << 20).value();
+  bytes += std::string(700'000, 't');  // behind the archive's end
+  dir_.Put("t.tar", bytes);
+  const auto source = LoadSource(path, loading_);
+  ASSERT_TRUE(source) << source.error().Message();
+  EXPECT_EQ(ContentOf(source->tree, "f"), "x");
+  EXPECT_EQ(source->digest, "sha256:" + Sha256OfFile(path).value());
+}
+
+TEST_F(SourceTest, LayerThatIsNotWhatItsDigestSaysIsAnError) {
+  const auto put_blob = [&](const std::string& bytes) {
+    Sha256 sha256;
+    sha256.Update(std::as_bytes(std::span(bytes)));
+    const std::string hex = sha256.HexDigest();
+    dir_.Put("layout/blobs/sha256/" + hex, bytes);
+    return hex;
+  };
+  const auto descriptor = [&](const std::string& hex, size_t size) {
+    return R"({"digest": "sha256:)" + hex + R"(", "size": )" + std::to_string(size) + "}";
+  };
+  const std::string layer =
+      ReadFile(MakeTar("t.tar", {{"f", AE_IFREG, "x"}}).c_str(), 1 << 20).value();
+  const std::string layer_hex = put_blob(layer);
+  const std::string config = R"({"os": "linux", "architecture": "amd64"})";
+  const auto put_layout = [&](size_t layer_bytes) {
+    const std::string manifest = R"({"config": )" + descriptor(put_blob(config), config.size()) +
+                                 R"(, "layers": [)" + descriptor(layer_hex, layer_bytes) + "]}";
+    dir_.Put("layout/index.json",
+             R"({"manifests": [)" + descriptor(put_blob(manifest), manifest.size()) + "]}");
+  };
+  const auto load = [&] { return LoadSource("oci:" + dir_.path() + "/layout", loading_); };
+  put_layout(layer.size());
+  ASSERT_TRUE(load()) << load().error().Message();
+  // Where no tar reader looks, and where it ends at once.
+  for (const size_t at : {layer.size() - 1, size_t{0}}) {
+    std::string damaged = layer;
+    damaged[at] ^= 1;
+    dir_.Put("layout/blobs/sha256/" + layer_hex, damaged);
+    const auto loaded = load();
+    ASSERT_FALSE(loaded);
+    EXPECT_NE(loaded.error().detail.find("has sha256"), std::string::npos) << loaded.error().detail;
+  }
+  dir_.Put("layout/blobs/sha256/" + layer_hex, layer);
+  put_layout(layer.size() + 1);
+  ASSERT_FALSE(load());
+  EXPECT_NE(load().error().detail.find("bytes, "), std::string::npos);
+}
+
 TEST_F(SourceTest, DirectoryIsReadWithoutFollowingLinks) {
   dir_.Put("src/a/file", "content");
   ASSERT_EQ(symlink("/etc", (dir_.path() + "/src/etc").c_str()), 0);
@@ -169,6 +248,15 @@ TEST_F(SourceTest, ABuildThatIsToEndEnds) {
   loading_.cancel.fd = event.get();
   dir_.Put("src/f", "x");
   EXPECT_EQ(LoadDirectory(dir_.path() + "/src", loading_).error().errnum, ECANCELED);
+  // In the midst of one file, however big, too.
+  Spool spool(Folder("other"), loading_.cancel);
+  const UniqueFd zeros(open("/dev/zero", O_RDONLY | O_CLOEXEC));
+  EXPECT_EQ(spool.AddFrom(zeros.get(), "zeros").error().errnum, ECANCELED);
+  auto writer = spool.Create();
+  ASSERT_TRUE(writer);
+  EXPECT_EQ(writer->AppendZeros(kMaxFileBytes).error().errnum, ECANCELED);
+  nlohmann::json files;
+  EXPECT_EQ(DigestFiles(dir_.path() + "/src", loading_.cancel, files).error().errnum, ECANCELED);
 }
 
 TEST_F(SourceTest, SpoolMakesHolesOfZeros) {
@@ -184,6 +272,16 @@ TEST_F(SourceTest, SpoolMakesHolesOfZeros) {
   Sha256 sha256;
   sha256.Update(std::as_bytes(std::span(content)));
   EXPECT_EQ(spooled->sha256, sha256.HexDigest());
+}
+
+TEST_F(SourceTest, SpoolKeepsWhatStandsBetweenHoles) {
+  constexpr size_t kBlock = 4096;
+  std::string content(200 * kBlock, '\0');
+  for (const size_t block : {0U, 3U, 4U, 5U, 63U, 64U, 198U}) content[block * kBlock + 17] = 'x';
+  content += "end";
+  const auto spooled = spool_.Add(content);
+  ASSERT_TRUE(spooled);
+  EXPECT_EQ(ReadFile(spool_.Path(*spooled).c_str(), 2 << 20).value(), content);
 }
 
 TEST_F(SourceTest, SpoolRefusesAFileThatIsAbsurd) {
@@ -232,13 +330,32 @@ TEST(WorkDir, LeavesNothingAndReplacesOnlyItsOwn) {
   const TempDir dir;
   const std::string out = dir.path() + "/image";
   {
-    ASSERT_TRUE(WorkDir::Make(out));
+    const auto one = WorkDir::Make(out);
+    const auto two = WorkDir::Make(out);
+    ASSERT_TRUE(one && two);
+    EXPECT_TRUE(std::filesystem::is_empty(one->spool()));
+    EXPECT_NE(std::filesystem::path(one->spool()).filename(),
+              std::filesystem::path(two->spool()).filename());
   }
   EXPECT_TRUE(std::filesystem::is_empty(dir.path()));
 
   dir.Put("image/precious", "x");
   EXPECT_EQ(WorkDir::Make(out).error().errnum, EEXIST);
-  dir.Put("image/manifest.json", R"({"berth_image": 1, "files": {}})");
+  dir.Put("image/manifest.json", R"({"berth_image": 1, "files": {"old": {"sha256": "x"}}})");
+  const auto precious = WorkDir::Make(out);
+  ASSERT_FALSE(precious);
+  EXPECT_EQ(precious.error().errnum, EEXIST);
+  EXPECT_NE(precious.error().detail.find("image/precious"), std::string::npos);
+  std::filesystem::remove(out + "/precious");
+  dir.Put("image/old", "x");
+  dir.Put("image/.inputs", "x");
+  {
+    auto work = WorkDir::Make(out);
+    ASSERT_TRUE(work);
+    dir.Put("image/precious", "x");
+    EXPECT_EQ(work->Commit().error().errnum, EEXIST) << "put there while the build ran";
+    std::filesystem::remove(out + "/precious");
+  }
   {
     auto work = WorkDir::Make(out);
     ASSERT_TRUE(work) << work.error().Message();
@@ -246,7 +363,7 @@ TEST(WorkDir, LeavesNothingAndReplacesOnlyItsOwn) {
     ASSERT_TRUE(work->Commit());
   }
   EXPECT_TRUE(std::filesystem::exists(out + "/new"));
-  EXPECT_FALSE(std::filesystem::exists(out + "/precious"));
+  EXPECT_FALSE(std::filesystem::exists(out + "/old"));
   EXPECT_EQ(std::distance(std::filesystem::directory_iterator(dir.path()), {}), 1);
 }
 

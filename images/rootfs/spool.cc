@@ -20,6 +20,10 @@ bool AllZero(std::span<const std::byte> data) {
   return std::ranges::all_of(data, [](std::byte b) { return b == std::byte{0}; });
 }
 
+size_t BlockAt(std::span<const std::byte> data, size_t at) {
+  return std::min(kHoleBytes, data.size() - at);
+}
+
 Result<> WriteAt(int fd, std::span<const std::byte> data, uint64_t offset) {
   while (!data.empty()) {
     const ssize_t n = pwrite(fd, data.data(), data.size(), static_cast<off_t>(offset));
@@ -56,10 +60,15 @@ Result<> Spool::Writer::Reserve(uint64_t count) {
 Result<> Spool::Writer::Flush() {
   std::span<const std::byte> rest(pending_);
   while (!rest.empty()) {
-    const auto block = rest.first(std::min(kHoleBytes, rest.size()));
-    if (!AllZero(block)) BERTH_TRY(WriteAt(fd_.get(), block, flushed_));
-    flushed_ += block.size();
-    rest = rest.subspan(block.size());
+    // One write for all blocks up to the next one of zeros.
+    size_t run = 0;
+    while (run < rest.size() && !AllZero(rest.subspan(run).first(BlockAt(rest, run)))) {
+      run += BlockAt(rest, run);
+    }
+    BERTH_TRY(WriteAt(fd_.get(), rest.first(run), flushed_));
+    const size_t zeros = run < rest.size() ? BlockAt(rest, run) : 0;
+    flushed_ += run + zeros;
+    rest = rest.subspan(run + zeros);
   }
   pending_.clear();
   return {};
@@ -83,6 +92,7 @@ Result<> Spool::Writer::AppendZeros(uint64_t count) {
     return Fail("spool", EFBIG, fmt::format("a file of more than {} bytes", kMaxFileBytes));
   }
   while (count > 0) {
+    BERTH_TRY(spool_->cancel_.Check());
     const auto n = static_cast<size_t>(std::min<uint64_t>(count, kZeros.size()));
     BERTH_TRY(Append(std::span(kZeros).first(n)));
     count -= n;
@@ -104,13 +114,14 @@ Result<Content> Spool::Add(std::string_view content) {
 
 Result<Content> Spool::AddFrom(int fd, const std::string& name) {
   BERTH_ASSIGN(Writer writer, Create());
-  std::vector<std::byte> buffer(kSpoolBuffer);
+  read_buffer_.resize(kSpoolBuffer);
   while (true) {
-    const ssize_t n = read(fd, buffer.data(), buffer.size());
+    BERTH_TRY(cancel_.Check());
+    const ssize_t n = read(fd, read_buffer_.data(), read_buffer_.size());
     if (n < 0 && errno == EINTR) continue;
     if (n < 0) return ErrnoError("read", name);
     if (n == 0) return writer.Finish();
-    BERTH_TRY(writer.Append(std::span(buffer).first(static_cast<size_t>(n))));
+    BERTH_TRY(writer.Append(std::span(read_buffer_).first(static_cast<size_t>(n))));
   }
 }
 

@@ -12,6 +12,7 @@
 #include <string_view>
 #include <vector>
 
+#include "images/rootfs/cancel.h"
 #include "images/rootfs/tree.h"
 #include "protocol/base/result.h"
 #include "protocol/base/unique_fd.h"
@@ -21,8 +22,8 @@ namespace berth::image {
 
 class Spool {
  public:
-  // `dir` is there and empty; whoever made it removes it.
-  explicit Spool(std::string dir) : dir_(std::move(dir)) {}
+  // `dir` is there and empty; whoever made it removes it. What takes long ends with ECANCELED.
+  Spool(std::string dir, Cancel cancel) : dir_(std::move(dir)), cancel_(cancel) {}
 
   class Writer {
    public:
@@ -55,6 +56,8 @@ class Spool {
 
  private:
   std::string dir_;
+  Cancel cancel_;
+  std::vector<std::byte> read_buffer_;  // of AddFrom; here, so that no file waits for its zeroing
   uint64_t next_id_ = 1;
   uint64_t total_bytes_ = 0;
 };

@@ -2,6 +2,7 @@
 #include "images/rootfs/tree.h"
 
 #include <fmt/format.h>
+#include <sys/stat.h>
 
 #include <algorithm>
 #include <unordered_set>
@@ -14,6 +15,15 @@ namespace {
 
 std::string Below(std::string_view path) {
   return path.empty() ? std::string() : std::string(path) + "/";
+}
+
+uint64_t MetadataBytes(const Inode& inode) {
+  uint64_t bytes = inode.target.size();
+  for (const auto& xattr : inode.xattrs) {
+    // Names may be short and many: what holds them counts too.
+    bytes += sizeof(xattr) + xattr.first.size() + xattr.second.size();
+  }
+  return bytes;
 }
 
 std::string_view TypeName(Type type) {
@@ -34,6 +44,11 @@ std::string_view TypeName(Type type) {
 }
 
 }  // namespace
+
+mode_t TypeBits(Type type) {
+  constexpr mode_t kBits[] = {S_IFREG, S_IFDIR, S_IFLNK, S_IFCHR, S_IFBLK, S_IFIFO};
+  return kBits[static_cast<size_t>(type)];
+}
 
 std::string_view ParentOf(std::string_view path) {
   const size_t slash = path.rfind('/');
@@ -132,6 +147,20 @@ void Tree::RemoveLower(std::string_view path, bool itself, int layer) {
   }
 }
 
+Result<> Tree::Add(std::string_view path, Entry entry, uint64_t bytes) {
+  if (entries_.size() >= kMaxEntries) {
+    return Fail("entries", E2BIG, fmt::format("more than {} files", kMaxEntries));
+  }
+  metadata_bytes_ += path.size() + bytes;
+  if (metadata_bytes_ > kMaxTreeMetadataBytes) {
+    return Fail("entries", E2BIG,
+                fmt::format("more than {} bytes of names, links and extended attributes",
+                            kMaxTreeMetadataBytes));
+  }
+  entries_[std::string(path)] = std::move(entry);
+  return {};
+}
+
 Result<> Tree::MakeParents(std::string_view path, int layer) {
   if (path.empty()) return {};
   for (size_t slash = path.find('/'); slash != std::string_view::npos;
@@ -142,7 +171,7 @@ Result<> Tree::MakeParents(std::string_view path, int layer) {
       Inode directory;
       directory.type = Type::kDirectory;
       directory.mode = 0755;
-      entries_.emplace(parent, Entry{std::make_shared<Inode>(std::move(directory)), layer});
+      BERTH_TRY(Add(parent, Entry{std::make_shared<Inode>(std::move(directory)), layer}, 0));
     } else if (inode->type != Type::kDirectory) {
       return Fail("path", ENOTDIR,
                   fmt::format("'{}' lies below '{}', which is {}", Quoted(path), Quoted(parent),
@@ -162,11 +191,8 @@ Result<> Tree::Put(std::string_view path, Inode inode, int layer) {
   const bool keeps = old != entries_.end() && old->second.inode->type == Type::kDirectory &&
                      inode.type == Type::kDirectory;
   if (old != entries_.end() && !keeps) RemoveAll(path);
-  if (entries_.size() >= kMaxEntries) {
-    return Fail("entries", E2BIG, fmt::format("more than {} files", kMaxEntries));
-  }
-  entries_[std::string(path)] = Entry{std::make_shared<Inode>(std::move(inode)), layer};
-  return {};
+  const uint64_t bytes = MetadataBytes(inode);
+  return Add(path, Entry{std::make_shared<Inode>(std::move(inode)), layer}, bytes);
 }
 
 Result<> Tree::Link(std::string_view path, std::string_view target, int layer) {
@@ -188,11 +214,7 @@ Result<> Tree::Link(std::string_view path, std::string_view target, int layer) {
   BERTH_TRY(MakeParents(path, layer));
   if (path.empty()) return Fail("path", EISDIR, "the root is a hard link");
   RemoveAll(path);
-  if (entries_.size() >= kMaxEntries) {
-    return Fail("entries", E2BIG, fmt::format("more than {} files", kMaxEntries));
-  }
-  entries_[std::string(path)] = Entry{inode, layer};
-  return {};
+  return Add(path, Entry{inode, layer}, 0);
 }
 
 void Tree::Whiteout(std::string_view path, int layer) { RemoveLower(path, true, layer); }

@@ -23,6 +23,9 @@ namespace berth::image {
 
 enum class Type : uint8_t { kFile, kDirectory, kSymlink, kCharDevice, kBlockDevice, kFifo };
 
+// S_IFREG and so on; libarchive's AE_IFREG are the same.
+mode_t TypeBits(Type type);
+
 // The bytes of a file, in the spool (spool.h).
 struct Content {
   uint64_t id = 0;
@@ -84,12 +87,16 @@ class Tree {
   void OwnedByRoot();
 
  private:
+  // Puts a name in, within kMaxEntries and kMaxTreeMetadataBytes: E2BIG beyond. `bytes`: what its
+  // inode takes, where that is new.
+  Result<> Add(std::string_view path, Entry entry, uint64_t bytes);
   Result<> MakeParents(std::string_view path, int layer);
   void RemoveLower(std::string_view path, bool itself, int layer);
   void RemoveAll(std::string_view path);
   bool HasChildren(std::string_view path) const;
 
   std::map<std::string, Entry, std::less<>> entries_;
+  uint64_t metadata_bytes_ = 0;
 };
 
 }  // namespace berth::image

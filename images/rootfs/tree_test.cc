@@ -133,6 +133,34 @@ TEST(Tree, ResolvesLinksInsideItself) {
   EXPECT_EQ(tree.Resolve("loop/x").error().errnum, ELOOP);
 }
 
+TEST(Tree, BoundsNamesLinksAndAttributesInSum) {
+  constexpr size_t kEach = 1 << 20;
+  const auto fill = [&](Tree& tree, uint64_t bytes) {
+    // In the place of the last, so that the test itself stays small.
+    while (bytes > kEach && tree.Put("l", Make(Type::kSymlink, std::string(kEach, 't')))) {
+      bytes -= kEach + 1;
+    }
+    return bytes;
+  };
+  Tree targets;
+  EXPECT_GT(fill(targets, kMaxTreeMetadataBytes + 2 * kEach), kEach);
+
+  Tree attributes;
+  fill(attributes, kMaxTreeMetadataBytes);
+  Inode inode;
+  for (int i = 0; i < 10'000; ++i) inode.xattrs[std::to_string(i)] = std::string(200, 'x');
+  EXPECT_EQ(attributes.Put("f", inode).error().errnum, E2BIG);
+
+  Tree names;
+  const uint64_t left = fill(names, kMaxTreeMetadataBytes);
+  const std::string path = std::string(200, 'a') + "/" + std::string(200, 'b') + "/";
+  bool linked = true;
+  for (uint64_t i = 0; linked && i <= left / path.size(); ++i) {
+    linked = names.Link(path + std::to_string(i), "l").has_value();
+  }
+  EXPECT_FALSE(linked);
+}
+
 TEST(Quoted, LeavesNothingThatATerminalActsOn) {
   EXPECT_EQ(Quoted("a\n\033\\\xff"), "a\\x0a\\x1b\\\\\\xff");
 }

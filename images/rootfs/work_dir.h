@@ -16,7 +16,8 @@ namespace berth::image {
 
 class WorkDir {
  public:
-  // `out`: where the image shall stand. EEXIST where something stands there that no build made.
+  // `out`: where the image shall stand. EEXIST where something stands there that no build made,
+  // or in it.
   static Result<WorkDir> Make(const std::string& out);
   WorkDir(WorkDir&&) noexcept;
   WorkDir& operator=(WorkDir&&) = delete;
@@ -24,6 +25,8 @@ class WorkDir {
 
   const std::string& path() const { return path_; }
   std::string image() const { return path_ + "/image"; }  // what becomes `out`
+  // An empty folder for a Spool. Its name is another each time, see SpreadFolders.
+  std::string spool() const { return path_ + "/spool" + path_.substr(path_.rfind('.')); }
 
   // Makes image() durable and puts it where `out` is, in one step: at no time is there half of one,
   // or none where there was one before.
@@ -37,10 +40,6 @@ class WorkDir {
   std::string path_;
   UniqueFd lock_;
 };
-
-// Whether a folder is one that `berth image build` made: it may be replaced.
-bool IsBuiltImage(const std::string& dir);
-
 }  // namespace berth::image
 
 #endif  // BERTH_IMAGES_ROOTFS_WORK_DIR_H_

@@ -5,12 +5,13 @@
 
 #include <fmt/format.h>
 
+#include <charconv>
+
 #include "images/rootfs/limits.h"
 #include "images/rootfs/manifest.h"
 #include "protocol/base/io.h"
 #include "supervisor/cli/table.h"
 #include "supervisor/guest/signal_capture.h"
-#include "supervisor/hypervisor/image.h"
 
 namespace berth::cli {
 namespace {
@@ -58,22 +59,10 @@ int Inspect(const Shared& shared, const std::string& dir) {
   return 0;
 }
 
-Result<> LoadAndVerify(const std::string& dir) {
-  BERTH_ASSIGN(const Image image, LoadImage(dir));
-  return VerifyImage(image);
-}
-
 int Verify(const Shared& shared, const std::string& dir) {
   guest::SignalCapture signals({SIGINT, SIGTERM, SIGHUP});
   auto findings = image::VerifyBuilt(dir, image::Cancel{signals.fd()});
   if (!findings) return ReportImage("verify", findings.error(), signals.Take());
-  const auto manifest = image::ReadManifest(dir);
-  if (manifest && manifest->contains("kernel")) {
-    // As `berth create` will look at it.
-    const auto loaded = LoadAndVerify(dir);
-    findings->push_back({"image.json", loaded ? image::Finding::kOk : image::Finding::kDamaged,
-                         loaded ? "" : loaded.error().Message()});
-  }
   bool damaged = false;
   json list = json::array();
   constexpr const char* kVerdicts[] = {"ok", "DAMAGED", "not checked"};
@@ -93,13 +82,62 @@ int Verify(const Shared& shared, const std::string& dir) {
   return damaged ? 1 : 0;
 }
 
-int List(const std::string& dir) {
+// A line of rootfs.list (images/rootfs/manifest.h) as an object; null where it is none.
+json ListedFile(std::string_view line) {
+  std::vector<std::string> fields;
+  for (size_t tab = 0; tab != std::string_view::npos;) {
+    tab = line.find('\t');
+    fields.emplace_back(line.substr(0, tab));
+    line = tab == std::string_view::npos ? std::string_view() : line.substr(tab + 1);
+  }
+  constexpr const char* kNames[] = {"mode", "uid", "gid", "bytes", "mtime", "path"};
+  constexpr size_t kPath = std::size(kNames) - 1;
+  if (fields.size() < std::size(kNames)) return nullptr;
+  json file = json::object();
+  for (size_t i = 0; i < std::size(kNames); ++i) {
+    const std::string& field = fields[i];
+    const bool device = i == 3 && field.contains(',');
+    int64_t number = 0;
+    const char* const end = field.data() + field.size();
+    if (i == 0 || i == kPath || device) {
+      file[device ? "device" : kNames[i]] = field;
+    } else if (std::from_chars(field.data(), end, number).ptr == end) {
+      file[kNames[i]] = number;
+    } else {
+      return nullptr;
+    }
+  }
+  for (size_t i = std::size(kNames); i < fields.size(); ++i) {
+    if (fields[i].starts_with("-> ")) file["target"] = fields[i].substr(3);
+    if (fields[i].starts_with("= ")) file["hard_link_to"] = fields[i].substr(2);
+  }
+  return file;
+}
+
+int List(const Shared& shared, const std::string& dir) {
   if (auto manifest = image::ReadManifest(dir); !manifest) {
     return ReportImage("ls", manifest.error(), {});
   }
   const auto list = ReadFile((dir + "/" + image::kListName).c_str(), image::kMaxListBytes);
   if (!list) return ReportImage("ls", list.error(), {});
-  fmt::print("{}", *list);
+  if (!shared.json) {
+    fmt::print("{}", *list);
+    return 0;
+  }
+  // Object by object: a list has up to a million.
+  std::string_view left = *list;
+  const char* before = "[";
+  while (!left.empty()) {
+    const size_t end = std::min(left.find('\n'), left.size());
+    const json file = ListedFile(left.substr(0, end));
+    if (file.is_null()) {
+      return ReportImage("ls", Error{"manifest", EINVAL, dir + ": rootfs.list is damaged", ""}, {});
+    }
+    fmt::print("{}\n  {}", before, file.dump(-1, ' ', false, json::error_handler_t::replace));
+    before = ",";
+    left.remove_prefix(std::min(end + 1, left.size()));
+  }
+  fmt::print("\n]\n");
   return 0;
 }
 
@@ -118,7 +156,8 @@ void AddImage(CLI::App& app, Shared& shared) {
   add("inspect", "say what went into an image", [&shared, dir] { return Inspect(shared, *dir); });
   add("verify", "check an image's files against what was built",
       [&shared, dir] { return Verify(shared, *dir); });
-  add("ls", "list the files of an image's root file system", [dir] { return List(*dir); });
+  add("ls", "list the files of an image's root file system",
+      [&shared, dir] { return List(shared, *dir); });
 }
 
 }  // namespace berth::cli

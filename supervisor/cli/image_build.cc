@@ -90,7 +90,13 @@ int Run(const Shared& shared, image::BuildOptions options) {
 
 }  // namespace
 
-uint64_t ParseSize(const std::string& text) { return ParseMemoryMib(text) << 20; }
+uint64_t ParseSize(const std::string& text) {
+  try {
+    return ParseMemoryMib(text) << 20;
+  } catch (const CLI::ValidationError&) {
+    throw CLI::ValidationError("'" + text + "' is no size of a file system: 64M, 2G, or MiB alone");
+  }
+}
 
 int ReportImage(const std::string& what, const Error& error, std::optional<int> signal) {
   if (error.errnum == ECANCELED && signal) {
@@ -135,7 +141,7 @@ void AddImageBuild(CLI::App& image, Shared& shared) {
   command
       ->add_option_function<std::string>(
           "--size", [options](const std::string& text) { options->bytes = ParseSize(text); },
-          "of an ext4: 64M, 2G; default: what is in it, and room")
+          "of an ext4: 64M, 2G, a bare number in MiB; default: what is in it, and room")
       ->type_name("SIZE");
   command->add_option("--modules-load", options->modules_load, "modules.load; default: built in");
   command->add_option("--without", options->without, "kernel module to leave out; may be repeated");

@@ -11,8 +11,15 @@
 
 #include "protocol/base/unique_fd.h"
 
+#if defined(__x86_64__)
+#include <cpuid.h>
+#include <immintrin.h>
+#endif
+
 namespace berth {
 namespace {
+
+constexpr size_t kBlockBytes = 64;
 
 // The first 32 bits of the fractional parts of the cube roots of the first 64 primes.
 constexpr std::array<uint32_t, 64> kRound = {
@@ -31,9 +38,7 @@ uint32_t BigEndian(const std::byte* data) {
   return value;
 }
 
-}  // namespace
-
-void Sha256::Block(const std::byte* data) {
+void PlainBlock(std::array<uint32_t, 8>& state, const std::byte* data) {
   std::array<uint32_t, 64> w;
   for (size_t i = 0; i < 16; ++i) w[i] = BigEndian(data + 4 * i);
   for (size_t i = 16; i < 64; ++i) {
@@ -41,7 +46,7 @@ void Sha256::Block(const std::byte* data) {
     const uint32_t s1 = std::rotr(w[i - 2], 17) ^ std::rotr(w[i - 2], 19) ^ (w[i - 2] >> 10);
     w[i] = w[i - 16] + s0 + w[i - 7] + s1;
   }
-  auto [a, b, c, d, e, f, g, h] = state_;
+  auto [a, b, c, d, e, f, g, h] = state;
   for (size_t i = 0; i < 64; ++i) {
     const uint32_t s1 = std::rotr(e, 6) ^ std::rotr(e, 11) ^ std::rotr(e, 25);
     const uint32_t t1 = h + s1 + ((e & f) ^ (~e & g)) + kRound[i] + w[i];
@@ -57,23 +62,91 @@ void Sha256::Block(const std::byte* data) {
     a = t1 + t2;
   }
   const std::array<uint32_t, 8> added = {a, b, c, d, e, f, g, h};
-  for (size_t i = 0; i < 8; ++i) state_[i] += added[i];
+  for (size_t i = 0; i < 8; ++i) state[i] += added[i];
+}
+
+#if defined(__x86_64__)
+// Intel 64 and IA-32 Architectures Software Developer's Manual, volume 2: SHA256RNDS2 does two
+// rounds on the state as {a, b, e, f} and {c, d, g, h}, SHA256MSG1 and SHA256MSG2 the schedule.
+[[gnu::target("sha,sse4.1")]] void ShaInstructions(std::array<uint32_t, 8>& state,
+                                                   std::span<const std::byte> data) {
+  const __m128i big_endian = _mm_set_epi64x(0x0c0d0e0f08090a0b, 0x0405060700010203);
+  auto* const words = reinterpret_cast<__m128i*>(state.data());
+  const __m128i badc = _mm_shuffle_epi32(_mm_loadu_si128(words), 0xb1);
+  const __m128i hgfe = _mm_shuffle_epi32(_mm_loadu_si128(words + 1), 0x1b);
+  __m128i abef = _mm_alignr_epi8(badc, hgfe, 8);
+  __m128i cdgh = _mm_blend_epi16(hgfe, badc, 0xf0);
+  for (; !data.empty(); data = data.subspan(kBlockBytes)) {
+    const __m128i abef_before = abef;
+    const __m128i cdgh_before = cdgh;
+    std::array<__m128i, 4> w;  // the last sixteen words of the schedule
+    for (size_t i = 0; i < 16; ++i) {
+      __m128i& now = w[i % 4];
+      if (i < 4) {
+        const auto* const four = reinterpret_cast<const __m128i*>(data.data()) + i;
+        now = _mm_shuffle_epi8(_mm_loadu_si128(four), big_endian);
+      } else {
+        const __m128i last = w[(i + 3) % 4];
+        const __m128i seven_ago = _mm_alignr_epi8(last, w[(i + 2) % 4], 4);
+        now = _mm_add_epi32(_mm_sha256msg1_epu32(now, w[(i + 1) % 4]), seven_ago);
+        now = _mm_sha256msg2_epu32(now, last);
+      }
+      const auto* const round = reinterpret_cast<const __m128i*>(kRound.data()) + i;
+      const __m128i sum = _mm_add_epi32(now, _mm_loadu_si128(round));
+      cdgh = _mm_sha256rnds2_epu32(cdgh, abef, sum);
+      abef = _mm_sha256rnds2_epu32(abef, cdgh, _mm_shuffle_epi32(sum, 0x0e));
+    }
+    abef = _mm_add_epi32(abef, abef_before);
+    cdgh = _mm_add_epi32(cdgh, cdgh_before);
+  }
+  const __m128i feba = _mm_shuffle_epi32(abef, 0x1b);
+  const __m128i dchg = _mm_shuffle_epi32(cdgh, 0xb1);
+  _mm_storeu_si128(words, _mm_blend_epi16(feba, dchg, 0xf0));
+  _mm_storeu_si128(words + 1, _mm_alignr_epi8(dchg, feba, 8));
+}
+#endif
+
+}  // namespace
+
+bool Sha256::HasShaInstructions() {
+#if defined(__x86_64__)
+  static const bool has = [] {
+    unsigned a = 0;
+    unsigned b = 0;
+    unsigned c = 0;
+    unsigned d = 0;
+    constexpr unsigned kSha = 1U << 29;  // leaf 7, EBX
+    return __builtin_cpu_supports("sse4.1") != 0 && __get_cpuid_count(7, 0, &a, &b, &c, &d) != 0 &&
+           (b & kSha) != 0;
+  }();
+  return has;
+#else
+  return false;
+#endif
+}
+
+void Sha256::Blocks(std::span<const std::byte> data) {
+#if defined(__x86_64__)
+  if (instructions_) return ShaInstructions(state_, data);
+#endif
+  for (; !data.empty(); data = data.subspan(kBlockBytes)) PlainBlock(state_, data.data());
 }
 
 void Sha256::Update(std::span<const std::byte> data) {
   total_bytes_ += data.size();
   while (!data.empty()) {
-    if (pending_bytes_ == 0 && data.size() >= pending_.size()) {
-      Block(data.data());
-      data = data.subspan(pending_.size());
+    if (pending_bytes_ == 0 && data.size() >= kBlockBytes) {
+      const size_t whole = data.size() - data.size() % kBlockBytes;
+      Blocks(data.first(whole));
+      data = data.subspan(whole);
       continue;
     }
-    const size_t n = std::min(data.size(), pending_.size() - pending_bytes_);
+    const size_t n = std::min(data.size(), kBlockBytes - pending_bytes_);
     std::memcpy(pending_.data() + pending_bytes_, data.data(), n);
     pending_bytes_ += n;
     data = data.subspan(n);
-    if (pending_bytes_ == pending_.size()) {
-      Block(pending_.data());
+    if (pending_bytes_ == kBlockBytes) {
+      Blocks(pending_);
       pending_bytes_ = 0;
     }
   }
@@ -97,12 +170,13 @@ std::string Sha256::HexDigest() {
   return text;
 }
 
-Result<std::string> Sha256OfFile(const std::string& path) {
+Result<std::string> Sha256OfFile(const std::string& path, const std::function<Result<>()>& go_on) {
   const UniqueFd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC));
   if (!fd) return ErrnoError("open", path);
   Sha256 hash;
   std::vector<std::byte> chunk(256 * 1024);
   for (;;) {
+    BERTH_TRY(go_on());
     const ssize_t n = read(fd.get(), chunk.data(), chunk.size());
     if (n < 0 && errno == EINTR) continue;
     if (n < 0) return ErrnoError("read", path);
