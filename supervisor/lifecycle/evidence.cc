@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "supervisor/lifecycle/evidence.h"
 
-
 #include <fmt/format.h>
 
 #include <csignal>
@@ -27,6 +26,16 @@ std::vector<std::string_view> Lines(std::string_view text) {
     text.remove_prefix(end + 1);
   }
   return lines;
+}
+
+// A line of the console without the "[    1.234567] " that a kernel prints in front of its own.
+std::string_view WithoutTimeStamp(std::string_view line) {
+  const size_t end = line.find("] ");
+  if (!line.starts_with('[') || end == std::string_view::npos ||
+      line.substr(1, end - 1).find_first_not_of(" .0123456789") != std::string_view::npos) {
+    return line;
+  }
+  return line.substr(end + 2);
 }
 
 std::string HowItExited(const shim::ExitRecord& exit) {
@@ -71,13 +80,9 @@ std::string GuestCause(std::string_view console) {
   constexpr std::string_view kPanic = "Kernel panic - not syncing";
   std::string_view panic;
   for (const std::string_view line : Lines(console)) {
-    if (const size_t at = line.find(kInit); at != std::string_view::npos) {
-      return Printable(line.substr(at), kMaxLineBytes);
-    }
-    // Behind the kernel's time stamp, where it prints one.
-    if (const size_t at = line.find(kPanic); at != std::string_view::npos && panic.empty()) {
-      panic = line.substr(at);
-    }
+    const std::string_view text = WithoutTimeStamp(line);
+    if (text.starts_with(kInit)) return Printable(text, kMaxLineBytes);
+    if (text.starts_with(kPanic) && panic.empty()) panic = text;
   }
   return Printable(panic, kMaxLineBytes);
 }
@@ -133,7 +138,8 @@ Ending ExplainEnd(const Instance::View& view, const Evidence& evidence) {
     return {false, view.lost.value_or(Fault{Kind::kFailed, "watch", 0, "no exit record", {}})};
   }
   const shim::ExitRecord& exit = *view.exit;
-  const std::string cause = GuestCause(evidence.console_tail);
+  // Any service may print what a kernel prints that panics. One that told its end before has none.
+  const std::string cause = view.guest_exit ? "" : GuestCause(evidence.console_tail);
   const auto crashed = [&](std::string step, std::string detail) {
     return Ending{false, Fault{Kind::kFailed, std::move(step), 0, std::move(detail), {}}};
   };

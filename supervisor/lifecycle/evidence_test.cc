@@ -38,6 +38,13 @@ TEST(GuestCause, IsEmptyWhereTheConsoleGivesNone) {
   EXPECT_EQ(GuestCause("all is well\nberth-init: warning: x\n"), "");
 }
 
+TEST(GuestCause, StandsAtTheBeginningOfALine) {
+  EXPECT_EQ(GuestCause("web: request for /Kernel panic - not syncing\n"
+                       "[web] berth-init: fatal: not mine\n[1.0 berth-init: fatal: nor this\n"),
+            "");
+  EXPECT_EQ(GuestCause("[   12.345678] berth-init: fatal: vsock\n"), "berth-init: fatal: vsock");
+}
+
 TEST(GuestCause, CarriesNoControlCharactersToATerminal) {
   EXPECT_EQ(GuestCause("Kernel panic - not syncing: \x1b[2Jgone\n"),
             "Kernel panic - not syncing: ?[2Jgone");
@@ -108,6 +115,17 @@ TEST(Ending, OfAPanicThatRebootsTheGuestIsAFailureWithItsLine) {
     const Ending ending = ExplainEnd(Exited(reason), {"Kernel panic - not syncing: sysrq\n", ""});
     EXPECT_FALSE(ending.clean);
     EXPECT_THAT(ending.how.detail, HasSubstr("sysrq"));
+  }
+}
+
+TEST(Ending, OfAGuestThatToldItIsCleanWhateverItsServicesPrinted) {
+  for (const auto reason : {shim::ExitReason::kGuestReset, shim::ExitReason::kGuestShutdown}) {
+    auto view = Exited(reason);
+    view.guest_exit =
+        GuestExit{.cause = GuestExit::Cause::kMain, .name = "web", .code = 0, .signal = {}};
+    const Ending ending = ExplainEnd(view, {"Kernel panic - not syncing: a joke\n", ""});
+    EXPECT_TRUE(ending.clean);
+    EXPECT_THAT(ending.how.detail, HasSubstr("exit code 0"));
   }
 }
 

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // GuestExit: why the guest's PID 1 took the machine down, by its own word (GoingDown in
-// docs/protocol.md). A claim: it explains how a VM ended, and decides nothing. A value; any thread.
+// docs/protocol.md). A claim: it explains how a VM ended, in place of what stands on its console. A
+// value; any thread.
 #ifndef BERTH_SUPERVISOR_LIFECYCLE_GUEST_EXIT_H_
 #define BERTH_SUPERVISOR_LIFECYCLE_GUEST_EXIT_H_
 

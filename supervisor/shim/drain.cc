@@ -16,7 +16,6 @@ Drain::Got Drain::ReadChunk() {
   if (n <= 0) return Got::kEnd;
   const std::string_view bytes(chunk.data(), static_cast<size_t>(n));
   log_.Write(bytes);
-  if (scanner_ != nullptr) scanner_->Feed(bytes);
   tail_ += bytes.substr(bytes.size() - std::min(bytes.size(), kTailBytes));
   if (tail_.size() > kTailBytes) tail_.erase(0, tail_.size() - kTailBytes);
   return Got::kBytes;

@@ -12,7 +12,6 @@
 
 #include "protocol/base/unique_fd.h"
 #include "supervisor/shim/bounded_log.h"
-#include "supervisor/shim/panic_scanner.h"
 
 namespace berth::shim {
 
@@ -22,9 +21,8 @@ class Drain {
   static constexpr size_t kChunkBytes = 32 * 1024;
   static constexpr size_t kTailBytes = 1024;
 
-  // `log` and `scanner` outlive this; `scanner` may be null. `fd` does not block.
-  Drain(UniqueFd fd, BoundedLog& log, PanicScanner* scanner)
-      : fd_(std::move(fd)), log_(log), scanner_(scanner) {}
+  // `log` outlives this. `fd` does not block.
+  Drain(UniqueFd fd, BoundedLog& log) : fd_(std::move(fd)), log_(log) {}
 
   int fd() const { return fd_.get(); }
 
@@ -42,7 +40,6 @@ class Drain {
 
   UniqueFd fd_;
   BoundedLog& log_;
-  PanicScanner* scanner_;
   std::string tail_;
 };
 

@@ -19,11 +19,7 @@ ExitReason ReasonOf(const ExitClues& clues) {
   }
   if (WEXITSTATUS(clues.wait_status) != 0) return ExitReason::kCrashed;
   const std::string& reason = clues.shutdown_reason;
-  const bool by_guest = reason == "guest-shutdown" || reason == "guest-reset";
   if (clues.panic_event || reason == "guest-panic") return ExitReason::kGuestPanic;
-  // A panic ends in the guest's own reset or power-off; a guest that is told to quit from outside
-  // after it printed such a line has not ended by it.
-  if (by_guest && clues.panic_on_console) return ExitReason::kGuestPanic;
   if (reason == "guest-shutdown") return ExitReason::kGuestShutdown;
   if (reason == "guest-reset") return ExitReason::kGuestReset;
   if (reason == "host-qmp-quit" || reason == "host-ui") return ExitReason::kHostQmpQuit;

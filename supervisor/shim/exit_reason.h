@@ -15,7 +15,6 @@ struct ExitClues {
   int wait_status = 0;          // as wait4 gives it
   std::string shutdown_reason;  // of the last SHUTDOWN event; empty: there was none
   bool panic_event = false;     // GUEST_PANICKED
-  bool panic_on_console = false;
 
   void Note(const qmp::Event& event);
 };

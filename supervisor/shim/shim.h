@@ -28,7 +28,6 @@
 #include "supervisor/shim/drain.h"
 #include "supervisor/shim/exit_reason.h"
 #include "supervisor/shim/monitor.h"
-#include "supervisor/shim/panic_scanner.h"
 #include "supervisor/shim/poller.h"
 #include "supervisor/shim/recovery.h"
 
@@ -101,7 +100,6 @@ class Shim final : Monitor::Listener, ControlServer::Listener, Recovery::Actions
   BoundedLog console_log_;
   BoundedLog hypervisor_log_;
   BoundedLog vsock_log_;
-  PanicScanner panic_;
   Recovery recovery_;
   LogLimiter event_log_limit_{10, std::chrono::seconds(10)};
 

@@ -35,7 +35,6 @@ void Shim::OnHypervisorEnd() {
   if (console_) console_->Finish();
   if (hypervisor_stderr_) hypervisor_stderr_->Finish();
   clues_.wait_status = end->wait_status;
-  clues_.panic_on_console = panic_.found();
   record_.utime_us = Microseconds(end->usage.ru_utime);
   record_.stime_us = Microseconds(end->usage.ru_stime);
   record_.maxrss_kib = end->usage.ru_maxrss;

@@ -67,8 +67,8 @@ Result<> Shim::LaunchHypervisor() {
   started.pid = hypervisor_->pid();
   started_ = started;
   console_input_ = std::move(input.ours);
-  console_ = std::make_unique<Drain>(std::move(output.ours), console_log_, &panic_);
-  hypervisor_stderr_ = std::make_unique<Drain>(std::move(errors.ours), hypervisor_log_, nullptr);
+  console_ = std::make_unique<Drain>(std::move(output.ours), console_log_);
+  hypervisor_stderr_ = std::make_unique<Drain>(std::move(errors.ours), hypervisor_log_);
   BERTH_TRY(poller_.Watch(hypervisor_->pidfd(), Token::kHypervisor));
   BERTH_TRY(poller_.Watch(console_->fd(), Token::kConsole));
   BERTH_TRY(poller_.Watch(hypervisor_stderr_->fd(), Token::kHypervisorStderr));
@@ -101,7 +101,7 @@ Result<> Shim::StartDevice() {
   if (started_) started_->vsock_pid = vsock_->pid();
   vsock_ready_ = false;
   Stop(vsock_stderr_);
-  vsock_stderr_ = std::make_unique<Drain>(std::move(errors.ours), vsock_log_, nullptr);
+  vsock_stderr_ = std::make_unique<Drain>(std::move(errors.ours), vsock_log_);
   vsock_notify_ = std::move(notify.ours);
   BERTH_TRY(poller_.Watch(vsock_->pidfd(), Token::kVsock));
   BERTH_TRY(poller_.Watch(vsock_stderr_->fd(), Token::kVsockStderr));

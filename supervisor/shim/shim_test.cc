@@ -106,17 +106,6 @@ TEST_F(ShimTest, MonitorFloodStaysBoundedAndHidesNothing) {
   EXPECT_EQ(client.Expect<ExitRecord>().reason, ExitReason::kGuestReset);
 }
 
-TEST_F(ShimTest, PanicOnTheConsoleIsToldFromAReset) {
-  rig_.Hypervisor(
-      "wait_go 1; echo '[ 1.0] Kernel panic - not syncing: no root'\n"
-      "event SHUTDOWN '{\"reason\":\"guest-reset\"}'");
-  rig_.Start();
-  rig_.Connect().Expect<Started>();
-  rig_.Go();
-  rig_.WaitForShim();
-  EXPECT_EQ(ReadExitRecord(rig_.launch.paths.Exit())->reason, ExitReason::kGuestPanic);
-}
-
 TEST_F(ShimTest, VsockDeathIsRecovered) {
   rig_.Start();
   RigClient client = rig_.Connect();
