@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <linux/vm_sockets.h>
+#include <poll.h>
 #include <signal.h>
 #include <sys/socket.h>
 
@@ -34,8 +35,9 @@ constexpr auto kAcceptBackoff = 100ms;
 constexpr auto kServiceSlack = 5s;
 // PID 1 only has to read a configuration, not to act by it. Where it is busy it is asked again.
 constexpr auto kConfigureTimeout = 10s;
-constexpr auto kConfigureRetry = 200ms;
 constexpr int kConfigureAttempts = 50;
+// How often a connection that has more to say is asked whether it is there still.
+constexpr auto kHangUpLook = 250ms;
 
 // Where a coroutine ended by an exception, memory is gone: one connection less, the agent goes on.
 void LogLost(const std::exception_ptr& lost) {
@@ -75,6 +77,24 @@ Result<> CheckPeer(int connection) {
   return Fail("accept", EACCES, "a connection from cid " + std::to_string(peer.svm_cid));
 }
 
+// Cancels `waiting` when the peer of `socket` closes. While there is such a link its caller waits,
+// and the socket is there.
+asio::awaitable<void> CancelOnHangUp(std::weak_ptr<ServiceLink> waiting, wire::Socket& socket) {
+  asio::steady_timer pause(co_await asio::this_coro::executor);
+  while (!waiting.expired()) {
+    boost::system::error_code code;
+    co_await socket.async_wait(wire::Socket::wait_read,
+                               asio::redirect_error(asio::use_awaitable, code));
+    const auto link = waiting.lock();
+    if (code || !link) co_return;
+    pollfd peer{.fd = socket.native_handle(), .events = POLLRDHUP, .revents = 0};
+    if (poll(&peer, 1, 0) != 0) co_return link->Cancel();
+    // It has another call for us: bytes that we leave where they are make the socket readable.
+    pause.expires_after(kHangUpLook);
+    co_await pause.async_wait(asio::redirect_error(asio::use_awaitable, code));
+  }
+}
+
 asio::awaitable<Result<>> WriteFailure(wire::Channel& channel, const std::string& greeting,
                                        const Error& error) {
   v1::Envelope message;
@@ -97,7 +117,8 @@ Agent::Agent(asio::io_context& context, AgentOptions options)
       followers_(context.get_executor()),
       freed_(context.get_executor()),
       complaints_(5, 60s),
-      service_socket_(std::move(options.service_socket)) {
+      service_socket_(std::move(options.service_socket)),
+      configure_retry_(options.configure_retry) {
   if (options.terminate) terminate_.emplace(context, options.terminate.Release());
   // The end of a pipe or a connection is an error code here.
   signal(SIGPIPE, SIG_IGN);
@@ -152,9 +173,11 @@ asio::awaitable<void> Agent::AwaitTermination() {
 }
 
 asio::awaitable<void> Agent::Announce(BootRecord boot) {
-  const v1::ReadyAck ack =
-      co_await SayReady(context_.get_executor(), host_, hello_, std::move(boot));
-  if (!ack.configure_follows()) co_await Configure(std::nullopt);
+  const ReadyHeard heard =
+      co_await SayReady(context_.get_executor(), host_, hello_, std::move(boot),
+                        [this] { followers_.ExpectHost(false); });
+  followers_.ExpectHost(heard.generation >= wire::kServiceGeneration);
+  if (!heard.ack.configure_follows()) co_await Configure(std::nullopt);
 }
 
 asio::awaitable<void> Agent::Configure(std::optional<std::string> toml) {
@@ -174,15 +197,18 @@ asio::awaitable<void> Agent::Configure(std::optional<std::string> toml) {
     // An agent before this one may have brought it.
     if (errnum == 0 || errnum == EALREADY) co_return;
     if (errnum != EAGAIN && errnum != ECONNRESET) break;
-    retry.expires_after(kConfigureRetry);
+    retry.expires_after(configure_retry_);
     boost::system::error_code ignored;
     co_await retry.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
   }
+  const int errnum = outcome ? outcome->answer.errnum : outcome.error().errnum;
+  // It was not heard: the host may bring it again.
+  if (errnum == EAGAIN || errnum == ECONNRESET || errnum == ETIMEDOUT) configured_ = false;
   // Another PID 1 than berth-init waits for no configuration.
   if (!toml) co_return;
   v1::GuestEvent event;
   auto& refused = *event.mutable_configure_refused();
-  refused.set_errnum(outcome ? outcome->answer.errnum : outcome.error().errnum);
+  refused.set_errnum(errnum);
   refused.set_mistakes(outcome ? ToReply(*outcome).message()
                                : Utf8(outcome.error().detail + "; " + outcome.error().hint));
   followers_.Publish(std::move(event));
@@ -341,15 +367,7 @@ asio::awaitable<Result<v1::Envelope>> Agent::AnswerService(wire::Channel& channe
     co_return std::unexpected(asked.error());
   }
   // A host that closes wants no answer: PID 1 has few places for those that wait.
-  channel.socket().async_wait(wire::Socket::wait_read, [weak = std::weak_ptr(link), &channel](
-                                                           const boost::system::error_code& code) {
-    // While there is a link, its caller waits, and the channel is there.
-    const auto waiting = weak.lock();
-    if (code || !waiting) return;
-    char byte = 0;
-    const ssize_t n = recv(channel.socket().native_handle(), &byte, 1, MSG_PEEK | MSG_DONTWAIT);
-    if (n == 0 || (n < 0 && errno != EAGAIN)) waiting->Cancel();
-  });
+  asio::co_spawn(context_, CancelOnHangUp(link, channel.socket()), LogLost);
   const Deadline deadline =
       Deadline::In(std::chrono::milliseconds(request->timeout_ms) + kServiceSlack);
   const auto outcome = co_await link->ReadAnswer(deadline);

@@ -41,6 +41,8 @@ struct AgentOptions {
   // signal.
   UniqueFd terminate;
   std::string service_socket = kServiceSocketPath;  // PID 1's
+  // Where PID 1 is busy it is asked again to take a configuration, after so long.
+  std::chrono::milliseconds configure_retry{200};
 };
 
 class Agent {
@@ -71,8 +73,8 @@ class Agent {
 
   // Rings the host's bell. Where it has nothing to add to PID 1's configuration, PID 1 is told so.
   boost::asio::awaitable<void> Announce(BootRecord boot);
-  // The host's part of the configuration, or nullopt: it has none. The first of this agent's life;
-  // PID 1 takes the first of a boot.
+  // The host's part of the configuration, or nullopt: it has none. The first of this agent's life
+  // that reaches PID 1, which takes the first of a boot.
   boost::asio::awaitable<void> Configure(std::optional<std::string> toml);
   boost::asio::awaitable<void> Serve(UniqueFd connection);
 
@@ -103,6 +105,7 @@ class Agent {
   LogLimiter complaints_;
   std::optional<boost::asio::posix::stream_descriptor> terminate_;
   const std::string service_socket_;
+  const std::chrono::milliseconds configure_retry_;
   int connections_ = 0;
   bool shutting_down_ = false;
   bool configured_ = false;

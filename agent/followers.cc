@@ -58,7 +58,10 @@ asio::awaitable<Result<>> Followers::Serve(wire::Channel& channel, std::string g
     co_return Fail("follow", EAGAIN, "the host does not read");
   }
   // A connection whose host is gone may look alive: the newest is the one that counts.
-  if (channels_.size() >= static_cast<size_t>(wire::kMaxFollowers)) channels_.front()->Close();
+  if (channels_.size() >= static_cast<size_t>(wire::kMaxFollowers)) {
+    channels_.front()->Close();
+    channels_.pop_front();
+  }
   channels_.push_back(&channel);
   // No destructor does this: a frame may outlive the agent, whose context ends with it inside.
   const auto leave = [&] {
@@ -102,8 +105,13 @@ asio::awaitable<Result<>> Followers::Listen(wire::Channel& channel) {
   }
 }
 
+void Followers::ExpectHost(bool expected) {
+  host_expected_ = expected;
+  heard_.cancel();
+}
+
 asio::awaitable<void> Followers::AwaitHeard(Deadline deadline) {
-  while (!unheard_.empty() && !channels_.empty() && !deadline.Passed()) {
+  while (!unheard_.empty() && (host_expected_ || !channels_.empty()) && !deadline.Passed()) {
     boost::system::error_code ignored;
     heard_.expires_at(deadline.at());
     co_await heard_.async_wait(asio::redirect_error(asio::use_awaitable, ignored));

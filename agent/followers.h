@@ -32,7 +32,11 @@ class Followers {
   // Numbers and sends it. One that is of the same kind and unheard still is forgotten.
   void Publish(v1::GuestEvent event);
 
-  // Until every event was heard, nobody follows any more, or the deadline.
+  // Whether a host will follow where none does yet. One is expected until set otherwise: a guest
+  // may end before its host had the time to come.
+  void ExpectHost(bool expected);
+
+  // Until every event was heard, no host follows or is expected any more, or the deadline.
   boost::asio::awaitable<void> AwaitHeard(Deadline deadline);
 
  private:
@@ -40,10 +44,11 @@ class Followers {
   static bool SendNow(wire::Channel& channel, const std::string& bytes);
   boost::asio::awaitable<Result<>> Listen(wire::Channel& channel);
 
-  boost::asio::steady_timer heard_;     // cancelled when there is one event or follower less
+  boost::asio::steady_timer heard_;     // cancelled when there is less to wait for
   std::list<wire::Channel*> channels_;  // oldest first
   std::list<v1::GuestEvent> unheard_;   // at most one of a kind
   uint64_t last_seq_ = 0;
+  bool host_expected_ = true;
 };
 
 }  // namespace berth::agent

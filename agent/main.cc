@@ -18,6 +18,12 @@
 #include "protocol/wire/handshake.h"
 
 int main(int argc, char** argv) {
+  // First of all: PID 1 ends the agent by SIGTERM, which kills one that is not ready for it, and
+  // the guest's last event with it.
+  sigset_t end;
+  sigemptyset(&end);
+  sigaddset(&end, SIGTERM);
+  sigprocmask(SIG_BLOCK, &end, nullptr);
   if (argc == 2 && std::strcmp(argv[1], "--version") == 0) {
     const std::string line = std::string("berth-agent ") + berth::wire::BuildId() + "\n";
     return write(STDOUT_FILENO, line.data(), line.size()) == static_cast<ssize_t>(line.size()) ? 0
@@ -36,13 +42,9 @@ int main(int argc, char** argv) {
   // A kernel that refuses costs packets, nothing else. (musl's wrapper always refuses.)
   const sched_param no_priority{};
   syscall(SYS_sched_setscheduler, 0, SCHED_BATCH, &no_priority);
-  // PID 1 ends the agent by SIGTERM once nothing else is left: the guest's last event goes out
-  // first. Without the descriptor the signal ends it at once, as it ends others.
-  sigset_t end;
-  sigemptyset(&end);
-  sigaddset(&end, SIGTERM);
+  // Without the descriptor the signal ends the agent at once, as it ends others.
   berth::UniqueFd terminate(signalfd(-1, &end, SFD_CLOEXEC | SFD_NONBLOCK));
-  if (terminate) sigprocmask(SIG_BLOCK, &end, nullptr);
+  if (!terminate) sigprocmask(SIG_UNBLOCK, &end, nullptr);
   // One thread runs it, so Asio needs no locks.
   boost::asio::io_context context(BOOST_ASIO_CONCURRENCY_HINT_UNSAFE);
   berth::agent::Agent agent(context, {.listener = berth::UniqueFd(berth::kAgentListenerFd),

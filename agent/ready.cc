@@ -65,9 +65,8 @@ HostEndpoint HostReadyEndpoint() {
   return {&address, sizeof(address)};
 }
 
-asio::awaitable<Result<v1::ReadyAck>> SayReadyOnce(asio::any_io_executor executor,
-                                                   HostEndpoint host, const v1::Hello& hello,
-                                                   const BootRecord& boot) {
+asio::awaitable<Result<ReadyHeard>> SayReadyOnce(asio::any_io_executor executor, HostEndpoint host,
+                                                 const v1::Hello& hello, const BootRecord& boot) {
   auto socket = co_await Connect(executor, host);
   if (!socket) co_return std::unexpected(socket.error());
   wire::Channel channel(std::move(*socket));
@@ -87,18 +86,18 @@ asio::awaitable<Result<v1::ReadyAck>> SayReadyOnce(asio::any_io_executor executo
   const auto theirs = co_await channel.ReadMessage(deadline);
   if (!theirs) co_return std::unexpected(theirs.error());
   if (!theirs->has_hello()) co_return Fail("ready", EPROTO, "the host did not begin with Hello");
-  if (const auto agreed = wire::Negotiate(hello, theirs->hello()); !agreed) {
-    co_return std::unexpected(agreed.error());
-  }
+  const auto agreed = wire::Negotiate(hello, theirs->hello());
+  if (!agreed) co_return std::unexpected(agreed.error());
   const auto answer = co_await channel.ReadMessage(deadline);
   if (!answer) co_return std::unexpected(answer.error());
   if (answer->has_failure()) co_return std::unexpected(wire::FromFailure(answer->failure()));
   if (!answer->has_ready_ack()) co_return Fail("ready", EPROTO, "no ReadyAck from the host");
-  co_return answer->ready_ack();
+  co_return ReadyHeard{*agreed, answer->ready_ack()};
 }
 
-asio::awaitable<v1::ReadyAck> SayReady(asio::any_io_executor executor, HostEndpoint host,
-                                       const v1::Hello& hello, BootRecord boot) {
+asio::awaitable<ReadyHeard> SayReady(asio::any_io_executor executor, HostEndpoint host,
+                                     const v1::Hello& hello, BootRecord boot,
+                                     std::function<void()> failed) {
   LogLimiter limiter(3, 60s);
   std::chrono::milliseconds backoff = kFirstBackoff;
   asio::steady_timer timer(executor);
@@ -109,6 +108,7 @@ asio::awaitable<v1::ReadyAck> SayReady(asio::any_io_executor executor, HostEndpo
       Log(LogLevel::kWarning, "berth-agent",
           "the host did not hear Ready: " + said.error().Message());
     }
+    failed();
     timer.expires_after(backoff);
     boost::system::error_code ignored;
     co_await timer.async_wait(asio::redirect_error(asio::use_awaitable, ignored));

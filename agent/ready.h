@@ -7,6 +7,7 @@
 
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/generic/stream_protocol.hpp>
+#include <functional>
 
 #include "agent/control_link.h"
 #include "protocol/base/result.h"
@@ -19,15 +20,22 @@ using HostEndpoint = boost::asio::generic::stream_protocol::endpoint;
 // CID 2, wire::kReadyPort.
 HostEndpoint HostReadyEndpoint();
 
-// One attempt: connects, says Hello and Ready, and waits for ReadyAck, which is the answer.
-boost::asio::awaitable<Result<v1::ReadyAck>> SayReadyOnce(boost::asio::any_io_executor executor,
-                                                          HostEndpoint host, const v1::Hello& hello,
-                                                          const BootRecord& boot);
+// The host's answer to Ready.
+struct ReadyHeard {
+  uint32_t generation = 0;  // that both speak
+  v1::ReadyAck ack;
+};
 
-// Attempts with a bounded backoff until the host has heard it. `hello` outlives it.
-boost::asio::awaitable<v1::ReadyAck> SayReady(boost::asio::any_io_executor executor,
-                                              HostEndpoint host, const v1::Hello& hello,
-                                              BootRecord boot);
+// One attempt: connects, says Hello and Ready, and waits for the answer.
+boost::asio::awaitable<Result<ReadyHeard>> SayReadyOnce(boost::asio::any_io_executor executor,
+                                                        HostEndpoint host, const v1::Hello& hello,
+                                                        const BootRecord& boot);
+
+// Attempts with a bounded backoff until the host has heard it; `failed` is called after each that
+// came to nothing. `hello` outlives it.
+boost::asio::awaitable<ReadyHeard> SayReady(boost::asio::any_io_executor executor,
+                                            HostEndpoint host, const v1::Hello& hello,
+                                            BootRecord boot, std::function<void()> failed);
 
 }  // namespace berth::agent
 

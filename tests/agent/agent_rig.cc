@@ -62,7 +62,8 @@ AgentRig::AgentRig() {
                                     .host = guest::UnixEndpoint(ready_path()).value(),
                                     .hello = agent::MakeAgentHello(),
                                     .terminate = UniqueFd(dup(terminate_.get())),
-                                    .service_socket = service_path()});
+                                    .service_socket = service_path(),
+                                    .configure_retry = std::chrono::milliseconds(1)});
   agent_->Start();
   thread_ = std::thread([this] { context_.run(); });
 }

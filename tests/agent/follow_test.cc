@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 #include <sys/socket.h>
 
+#include <atomic>
 #include <chrono>
 #include <optional>
 #include <vector>
@@ -63,19 +64,32 @@ ControlPacket MainEnded(int code) {
   return packet;
 }
 
-// Plays the host's Ready port once.
+// The host's Ready port.
+class Bell {
+ public:
+  explicit Bell(const AgentRig& rig) : fd_(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+    const auto endpoint = guest::UnixEndpoint(rig.ready_path()).value();
+    EXPECT_EQ(bind(fd_.get(), endpoint.data(), static_cast<socklen_t>(endpoint.size())), 0);
+    EXPECT_EQ(listen(fd_.get(), 1), 0);
+  }
+
+  // Once. The agent has heard the answer when this returns.
+  void Answer(uint32_t generation, bool configure_follows) const {
+    RawClient caller(UniqueFd(accept4(fd_.get(), nullptr, nullptr, SOCK_CLOEXEC)));
+    EXPECT_TRUE(caller.ReadMessage().has_ready());
+    v1::Envelope ack;
+    ack.mutable_ready_ack()->set_configure_follows(configure_follows);
+    caller.SendBytes(HelloBytes(generation));
+    caller.Send(ack);
+    EXPECT_FALSE(caller.Read());
+  }
+
+ private:
+  UniqueFd fd_;
+};
+
 void HearReady(const AgentRig& rig, uint32_t generation, bool configure_follows) {
-  const auto endpoint = guest::UnixEndpoint(rig.ready_path()).value();
-  const UniqueFd bell(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  ASSERT_EQ(bind(bell.get(), endpoint.data(), static_cast<socklen_t>(endpoint.size())), 0);
-  ASSERT_EQ(listen(bell.get(), 1), 0);
-  RawClient caller(UniqueFd(accept4(bell.get(), nullptr, nullptr, SOCK_CLOEXEC)));
-  EXPECT_TRUE(caller.ReadMessage().has_ready());
-  v1::Envelope ack;
-  ack.mutable_ready_ack()->set_configure_follows(configure_follows);
-  caller.SendBytes(HelloBytes(generation));
-  caller.Send(ack);
-  EXPECT_FALSE(caller.Read());
+  Bell(rig).Answer(generation, configure_follows);
 }
 
 TEST(FollowTest, PingsAreAnsweredOnAConnectionThatFollows) {
@@ -127,6 +141,42 @@ TEST(FollowTest, AHostThatSaysNothingHoldsTheAgentUpForLessThanASecond) {
 
 TEST(FollowTest, WithoutAnyoneWhoFollowsTheAgentEndsAtOnce) {
   BootedRig rig;
+  rig.SendControl(MainEnded(0));
+  const auto begin = std::chrono::steady_clock::now();
+  rig.Terminate();
+  rig.Join();
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, wire::kEventAckTimeout);
+}
+
+TEST(FollowTest, TheExitReportWaitsForAHostThatHeardReadyAndHasYetToFollow) {
+  BootedRig rig;
+  HearReady(rig, 2, false);
+  rig.SendControl(MainEnded(5));
+  rig.Terminate();
+  RawClient client = Follow(rig);
+  const v1::GuestEvent event = client.ReadMessage().guest_event();
+  EXPECT_EQ(event.going_down().code(), 5u);
+  Ack(client, event.seq());
+  rig.Join();
+}
+
+TEST(FollowTest, TheExitReportWaitsForAHostThatHasYetToAnswerReady) {
+  AgentRig rig;
+  const Bell bell(rig);
+  rig.SendControl({.kind = ControlKind::kBootPhasesEnd, .agent_starts = 1});
+  rig.SendControl(MainEnded(5));
+  rig.Terminate();
+  bell.Answer(2, false);
+  RawClient client = Follow(rig);
+  const v1::GuestEvent event = client.ReadMessage().guest_event();
+  EXPECT_EQ(event.going_down().code(), 5u);
+  Ack(client, event.seq());
+  rig.Join();
+}
+
+TEST(FollowTest, AHostOfGenerationOneIsNotWaitedFor) {
+  BootedRig rig;
+  HearReady(rig, 1, false);
   rig.SendControl(MainEnded(0));
   const auto begin = std::chrono::steady_clock::now();
   rig.Terminate();
@@ -249,6 +299,18 @@ TEST(ConfigureTest, ABusyPidOneIsAskedAgain) {
   });
   RawClient client = Follow(rig, "x = 1\n");
   for (int i = 0; i < 3; ++i) EXPECT_EQ(pid1.Next().text, "x = 1\n");
+}
+
+TEST(ConfigureTest, OneThatWasNeverTakenIsBroughtAgainByTheNextFollow) {
+  const BootedRig rig;
+  std::atomic<bool> busy = true;
+  ScriptedPid1 pid1(rig.service_path(),
+                    [&](const Asked&, UniqueFd& fd) { ScriptedPid1::Send(fd, busy ? EAGAIN : 0); });
+  RawClient first = Follow(rig, "x = 1\n");
+  EXPECT_EQ(first.ReadMessage().guest_event().configure_refused().errnum(), EAGAIN);
+  busy = false;
+  RawClient second = Follow(rig, "x = 2\n");
+  while (pid1.Next().text != "x = 2\n") continue;
 }
 
 TEST(ConfigureTest, AnotherPidOneThanBerthInitIsSaidToBeNone) {

@@ -141,6 +141,21 @@ TEST(ServiceTest, AHostThatLeavesFreesItsPlaceAtPidOne) {
   EXPECT_TRUE(Eventually([&] { return rig.Connections() == 0; }));
 }
 
+TEST(ServiceTest, AHostThatLeavesWithAnotherCallOnItsWayFreesItsPlaceToo) {
+  AgentRig rig;
+  std::promise<UniqueFd> held;
+  ScriptedPid1 pid1(rig.service_path(),
+                    [&](const Asked&, UniqueFd& fd) { held.set_value(std::move(fd)); });
+  RawClient client(rig.Connect());
+  client.SendBytes(HelloBytes() + CallBytes(v1::ServiceCall::STOP, "web", 3'600'000) + PingBytes());
+  const UniqueFd pid1_end = held.get_future().get();
+  const auto hello = client.Read();
+  ASSERT_TRUE(hello && hello->message.has_hello());
+  client.Close();
+  pollfd watched{pid1_end.get(), POLLIN | POLLHUP, 0};
+  EXPECT_EQ(poll(&watched, 1, 60'000), 1) << "the agent still waits for PID 1";
+}
+
 TEST(ServiceTest, AnotherPidOneIsSaidToBeNone) {
   const AgentRig rig;
   RawClient client(rig.Connect());
@@ -192,12 +207,6 @@ TEST(ServiceTest, AHostOfGenerationOneHasNoSuchCall) {
   RawClient client(rig.Connect());
   client.SendBytes(HelloBytes(1) + CallBytes(v1::ServiceCall::LIST, ""));
   EXPECT_EQ(client.ReadFailure().errnum(), EPROTO);
-}
-
-TEST(Utf8Test, KeepsWhatIsTextAndReplacesTheRest) {
-  EXPECT_EQ(agent::Utf8("a–ü€𝄞"), "a–ü€𝄞");
-  EXPECT_EQ(agent::Utf8("cut \xe2\x80"), "cut ??");
-  EXPECT_EQ(agent::Utf8("\xff\xc0\xaf|\xed\xa0\x80|\xf4\x90\x80\x80"), "???|???|????");
 }
 
 }  // namespace
