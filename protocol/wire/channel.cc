@@ -69,7 +69,8 @@ Result<v1::Envelope> DecodeMessage(std::span<const std::byte> payload) {
   return message;
 }
 
-Channel::Channel(Socket socket) : socket_(std::move(socket)), expiry_(socket_.get_executor()) {}
+Channel::Channel(Socket socket, size_t max_message_bytes)
+    : socket_(std::move(socket)), expiry_(socket_.get_executor()), buffer_(max_message_bytes) {}
 
 asio::awaitable<Result<std::optional<FrameView>>> Channel::Read() {
   return ReadUntil(std::nullopt);

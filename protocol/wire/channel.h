@@ -47,7 +47,8 @@ struct TryFrame {
 
 class Channel {
  public:
-  explicit Channel(Socket socket);
+  // `max_message_bytes`: of each message that is read.
+  explicit Channel(Socket socket, size_t max_message_bytes = kMaxMessageBytes);
   Channel(const Channel&) = delete;
   Channel& operator=(const Channel&) = delete;
 

@@ -20,6 +20,12 @@ std::unexpected<Error> Malformed(std::string detail) {
   return Fail("decode-frame", EPROTO, std::move(detail));
 }
 
+std::unexpected<Error> TooLong(uint8_t kind, uint32_t length, size_t limit) {
+  return Fail("decode-frame", EMSGSIZE,
+              "a frame of kind " + std::to_string(kind) + " announces " + std::to_string(length) +
+                  " bytes, the limit is " + std::to_string(limit));
+}
+
 }  // namespace
 
 HeaderBytes EncodeHeader(const FrameHeader& header) {
@@ -58,19 +64,23 @@ Result<FrameHeader> DecodeHeader(std::span<const std::byte, kFrameHeaderBytes> b
   if (stream > static_cast<uint8_t>(Stream::kStderr)) {
     return Malformed("unknown stream " + std::to_string(stream));
   }
-  if (length > limit) {
-    return Fail("decode-frame", EMSGSIZE,
-                "a frame of kind " + std::to_string(kind) + " announces " + std::to_string(length) +
-                    " bytes, the limit is " + std::to_string(limit));
-  }
+  if (length > limit) return TooLong(kind, length, limit);
   return FrameHeader{static_cast<FrameKind>(kind), static_cast<Stream>(stream), length};
+}
+
+Result<FrameHeader> FrameBuffer::NextHeader() const {
+  BERTH_ASSIGN(const FrameHeader header, DecodeHeader(Unread().first<kFrameHeaderBytes>()));
+  if (header.kind == FrameKind::kMessage && header.length > max_message_bytes_) {
+    return TooLong(static_cast<uint8_t>(header.kind), header.length, max_message_bytes_);
+  }
+  return header;
 }
 
 // How much room the bytes from begin_ on need.
 size_t FrameBuffer::WantedBytes() const {
   if (data_left_ > 0) return std::min(data_left_, kPieceBytes);
   if (Unread().size() < kFrameHeaderBytes) return kInitialBytes;
-  const auto header = DecodeHeader(Unread().first<kFrameHeaderBytes>());
+  const auto header = NextHeader();
   if (!header) return kInitialBytes;
   const size_t whole = kFrameHeaderBytes + header->length;
   return header->kind == FrameKind::kData ? std::min(whole, kPieceBytes) : whole;
@@ -105,7 +115,7 @@ Result<std::optional<FrameView>> FrameBuffer::Next() {
   if (error_) return std::unexpected(*error_);
   if (data_left_ == 0) {
     if (Unread().size() < kFrameHeaderBytes) return std::nullopt;
-    const auto header = DecodeHeader(Unread().first<kFrameHeaderBytes>());
+    const auto header = NextHeader();
     if (!header) {
       error_ = header.error();
       return std::unexpected(*error_);

@@ -63,6 +63,10 @@ class FrameBuffer {
  public:
   static constexpr size_t kPieceBytes = 64 * 1024;
 
+  // `max_message_bytes`: of a message's payload, at most kMaxMessageBytes.
+  explicit FrameBuffer(size_t max_message_bytes = kMaxMessageBytes)
+      : max_message_bytes_(max_message_bytes) {}
+
   // Where the next bytes go; never empty while Next has returned nullopt.
   std::span<std::byte> Prepare();
   void Commit(size_t bytes);
@@ -78,8 +82,11 @@ class FrameBuffer {
   static constexpr size_t kInitialBytes = 4 * 1024;
 
   std::span<const std::byte> Unread() const { return {bytes_.get() + begin_, end_ - begin_}; }
+  // Of the frame that begins at begin_, whose header is there whole.
+  Result<FrameHeader> NextHeader() const;
   size_t WantedBytes() const;
 
+  const size_t max_message_bytes_;
   std::unique_ptr<std::byte[]> bytes_;
   size_t capacity_ = 0;
   size_t begin_ = 0;      // first byte not yet handed out

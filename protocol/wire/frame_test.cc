@@ -179,5 +179,17 @@ TEST(FrameBufferTest, KnowsWhetherItIsInsideAFrame) {
   EXPECT_FALSE(buffer.InsideFrame());
 }
 
+TEST(FrameBufferTest, MayHaveASmallerBoundForMessages) {
+  FrameBuffer buffer(100);
+  Feed(buffer, Header(100, 1, 0) + std::string(100, 'm'));
+  const auto whole = buffer.Next();
+  ASSERT_TRUE(whole && *whole);
+  EXPECT_EQ((*whole)->payload.size(), 100u);
+  Feed(buffer, Header(101, 1, 0));
+  const auto larger = buffer.Next();
+  ASSERT_FALSE(larger);
+  EXPECT_EQ(larger.error().errnum, EMSGSIZE);
+}
+
 }  // namespace
 }  // namespace berth::wire

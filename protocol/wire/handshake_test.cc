@@ -75,5 +75,24 @@ TEST(FailureTest, TextsAreCutAndClean) {
   EXPECT_THAT(error.detail, HasSubstr("a?b?"));
 }
 
+TEST(FailureTest, TextsThatAreNoUtf8AreMadeIt) {
+  const std::string cut_within = std::string(kMaxFailureBytes - 1, 'd') + "ö";
+  const v1::Failure failure = ToFailure(Error{"exec", ENOENT, "caf\xe9", cut_within});
+  EXPECT_EQ(failure.detail(), "caf?");
+  EXPECT_EQ(failure.hint(), std::string(kMaxFailureBytes - 1, 'd'));
+  v1::Failure parsed;
+  ASSERT_TRUE(parsed.ParseFromString(failure.SerializeAsString()));
+  EXPECT_EQ(parsed.detail(), failure.detail());
+  EXPECT_EQ(parsed.hint(), failure.hint());
+}
+
+TEST(FailureTest, AnErrnoThatNoKernelHasIsNone) {
+  v1::Failure failure;
+  for (const int errnum : {-5, 4096}) {
+    failure.set_errnum(errnum);
+    EXPECT_EQ(FromFailure(failure).errnum, 0) << errnum;
+  }
+}
+
 }  // namespace
 }  // namespace berth::wire

@@ -28,6 +28,7 @@ inline constexpr uint32_t kReadyPort = 1022;
 inline constexpr size_t kFrameHeaderBytes = 8;
 inline constexpr size_t kMaxMessageBytes =
     1024 * 1024;  // payload of a message frame: one serialized Envelope
+inline constexpr size_t kMaxReadyBytes = 64 * 1024;  // the same, on the host's Ready port
 inline constexpr size_t kMaxDataBytes = 256 * 1024;  // payload of a data frame
 inline constexpr int kMaxMessageDepth = 16;          // nesting of messages in an Envelope
 
@@ -53,10 +54,12 @@ inline constexpr size_t kMaxServiceNameBytes = kServiceNameBytes - 1;
 inline constexpr size_t kMaxServiceTextBytes = 256;  // ServiceReply.message, Service.detail
 inline constexpr size_t kMaxMistakesBytes = 4096;    // ConfigureRefused.mistakes
 inline constexpr size_t kMaxConfigBytes = kMaxConfigureBytes;  // Configure.toml
-// Connections that follow at once: one more, and the oldest is closed.
 // Linux keeps its errno values below (MAX_ERRNO of include/linux/err.h).
 inline constexpr int kMaxErrno = 4095;
 constexpr bool IsErrno(int errnum) { return errnum >= 0 && errnum <= kMaxErrno; }
+// What a clock that counts nanoseconds in 63 bits can show.
+constexpr bool FitsClock(uint64_t us) { return us <= INT64_MAX / 1000; }
+// Connections that follow at once: one more, and the oldest is closed.
 inline constexpr int kMaxFollowers = 4;
 
 inline constexpr auto kHandshakeTimeout = 10s;  // from the connection to the peer's whole Hello

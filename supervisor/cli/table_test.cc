@@ -31,6 +31,10 @@ TEST(Table, CountsCharactersAndNotBytes) {
 
 TEST(OneLine, LeavesNothingThatDrivesATerminal) {
   EXPECT_EQ(OneLine("a\nb\x1b[2Jc\x7f"), "a b?[2Jc?");
+  EXPECT_EQ(OneLine("a\xc2\x9b"
+                    "2Jb"),
+            "a?2Jb")
+      << "C1: CSI in one character";
 }
 
 TEST(Ago, RoundsToOneUnit) {

@@ -31,9 +31,7 @@ std::string_view NameOf(int value, const std::array<std::string_view, size>& nam
 
 json Ms(uint64_t us) { return us == 0 ? json() : json(static_cast<double>(us) / 1000); }
 
-std::string Clean(const std::string& text) {
-  return Printable(text, wire::kMaxServiceTextBytes);
-}
+std::string Clean(const std::string& text) { return Printable(text, wire::kMaxServiceTextBytes); }
 
 json RowJson(const Row& row) {
   json out = {{"name", Clean(row.name())},

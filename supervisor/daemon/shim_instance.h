@@ -65,8 +65,10 @@ class ShimInstance : public lifecycle::Instance, public std::enable_shared_from_
   void TakeReady(const guest::ReadyReport& report);
   // The shim has closed or was never reached: its record says how it ended, or nothing does.
   void TakeEnd();
-  // One connection to the agent until it breaks. Returns why it broke.
+  // The agent, by what it speaks, until its connection breaks. Returns why it broke.
   boost::asio::awaitable<Error> HoldAgent();
+  using Hold = boost::asio::awaitable<Error> (ShimInstance::*)(wire::Channel& channel);
+  boost::asio::awaitable<Error> HoldConnection(Hold hold);
   // An agent of generation 1: it answers pings.
   boost::asio::awaitable<Error> KeepPinging(wire::Channel& channel);
   // A later one: it tells its events too.
@@ -76,6 +78,8 @@ class ShimInstance : public lifecycle::Instance, public std::enable_shared_from_
                                                   const v1::GuestEvent& event);
   boost::asio::awaitable<Result<>> PingAgent(wire::Channel& channel, bool first);
   void SetAgent(lifecycle::AgentState state, std::string why);
+  // `fault`, of a call to the agent, which says so where the agent is lost anyway.
+  lifecycle::Fault WithAgent(lifecycle::Fault fault) const;
   void Changed();
 
   boost::asio::any_io_executor executor_;
@@ -94,6 +98,7 @@ class ShimInstance : public lifecycle::Instance, public std::enable_shared_from_
   const std::string guest_config_;
   LogLimiter guest_events_;               // how many a guest may tell
   std::shared_ptr<wire::Channel> agent_;  // the standing connection, while there is one
+  uint32_t agent_generation_ = 0;         // as its Hello there said
   bool down_ = false;                     // being torn down: no coroutine starts anything new
   bool shim_reaped_ = false;
 };

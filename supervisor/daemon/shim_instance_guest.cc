@@ -31,6 +31,8 @@ namespace {
 constexpr auto kPingInterval = std::chrono::seconds(30);
 constexpr auto kFirstRetry = std::chrono::milliseconds(100);
 constexpr auto kSlowestRetry = std::chrono::seconds(5);
+// An agent that was up for so long is worth a quick retry; one that lets us in and closes is not.
+constexpr auto kSteady = std::chrono::seconds(10);
 
 std::string Hex(const std::string& bytes) {
   std::string text;
@@ -52,12 +54,16 @@ awaitable<void> ShimInstance::FollowReady(Self self) {
     } else if (report.error().errnum == ECANCELED) {
       co_return;
     } else if (report.error().errnum == EPROTONOSUPPORT && !self->view_.ready) {
+      // Not the agent's word yet: any process in the guest may ring.
       self->view_.refused = ToFault(Kind::kStartFailed, report.error());
       self->Changed();
     } else if (report.error().errnum != ETIMEDOUT && limiter.Allow()) {
       spdlog::warn("{}: Ready: {}", self->paths_.dir, report.error().Message());
     }
-    co_await self->woken_.Wait(Deadline::In(kReadyPause));
+    const Deadline again = Deadline::In(kReadyPause);
+    while (!self->down_ && !self->view_.Ended() && !again.Passed()) {
+      co_await self->woken_.Wait(again);
+    }
   }
 }
 
@@ -78,6 +84,7 @@ void ShimInstance::TakeReady(const guest::ReadyReport& report) {
   ready.sent_guest_us = static_cast<int64_t>(report.ready.sent_monotonic_us());
   ready.received_monotonic_ns = report.received_monotonic_ns;
   view_.ready = std::move(ready);
+  view_.refused.reset();
   view_.agent = AgentState::kUp;
   view_.agent_why.clear();
   Changed();
@@ -92,16 +99,19 @@ awaitable<void> ShimInstance::FollowAgent(Self self) {
       continue;
     }
     const std::string known = self->view_.ready->instance_id;
+    const auto begin = Deadline::Clock::now();
     const Error why = co_await self->HoldAgent();
-    const bool was_up = self->view_.agent == AgentState::kUp;
+    const bool steady =
+        self->view_.agent == AgentState::kUp && Deadline::Clock::now() - begin >= kSteady;
     if (over()) co_return;
     // A guest that stands still answers nothing, and is not dead.
     if (self->view_.paused) continue;
     // The loss of a connection may be the vsock device's: the agent is lost when it cannot be
     // reached again, or has another name then.
     if (self->view_.ready->instance_id == known) self->SetAgent(AgentState::kLost, why.Message());
-    retry = was_up ? kFirstRetry : std::min<std::chrono::nanoseconds>(retry * 2, kSlowestRetry);
+    if (steady) retry = kFirstRetry;
     const Deadline again = Deadline::In(retry);
+    retry = std::min<std::chrono::nanoseconds>(retry * 2, kSlowestRetry);
     while (!over() && !again.Passed() && self->view_.ready->instance_id == known) {
       co_await self->woken_.Wait(again);
     }
@@ -112,34 +122,39 @@ awaitable<Result<>> ShimInstance::PingAgent(wire::Channel& channel, bool first) 
   const Deadline deadline = Deadline::In(wire::kCallTimeout);
   v1::Envelope ping;
   ping.mutable_ping()->set_payload("berthd");
-  v1::Envelope pong;
+  auto sent = first ? co_await guest::Open(channel, ping, deadline)
+                    : co_await channel.Write(ping, deadline);
+  if (!sent) co_return sent;
   if (first) {
-    if (auto opened = co_await guest::Open(channel, ping, deadline); !opened) co_return opened;
-    auto answer = co_await guest::ReadFirstAnswer(channel, deadline);
-    if (!answer) co_return std::unexpected(answer.error());
-    pong = std::move(answer->message);
-  } else {
-    const auto bytes = wire::EncodeMessage(ping);
-    if (!bytes) co_return std::unexpected(bytes.error());
-    auto written = co_await channel.WriteBytes(std::as_bytes(std::span(*bytes)), deadline);
-    if (!written) co_return written;
-    auto answer = co_await channel.ReadMessage(deadline);
-    if (!answer) co_return std::unexpected(answer.error());
-    pong = std::move(*answer);
+    if (auto hello = co_await guest::ReadHello(channel, deadline); !hello) {
+      co_return std::unexpected(hello.error());
+    }
   }
-  if (!pong.has_pong()) co_return Fail("ping", EPROTO, "the agent answered something else");
+  const auto pong = co_await guest::ReadAnswer(channel, deadline);
+  if (!pong) co_return std::unexpected(pong.error());
+  if (!pong->has_pong()) co_return Fail("ping", EPROTO, "the agent answered something else");
   co_return Result<>{};
 }
 
 awaitable<Error> ShimInstance::HoldAgent() {
+  // Which generation the agent speaks is its own word on this port, that no other process of the
+  // guest can listen on; whoever rang the bell may have claimed anything.
+  agent_generation_ = wire::kGeneration;
+  Error why = co_await HoldConnection(&ShimInstance::FollowGuest);
+  if (agent_generation_ < wire::kServiceGeneration && !down_) {
+    why = co_await HoldConnection(&ShimInstance::KeepPinging);
+  }
+  co_return why;
+}
+
+awaitable<Error> ShimInstance::HoldConnection(Hold hold) {
   auto socket = co_await guest::Dial(executor_, paths_.VsockSocket(), wire::kAgentPort,
                                      Deadline::In(wire::kCallTimeout));
   if (!socket) co_return socket.error();
   const auto channel = std::make_shared<wire::Channel>(std::move(*socket));
-  if (down_) co_return Error{"ping", ECANCELED, {}, {}};
+  if (down_) co_return Error{"agent", ECANCELED, {}, {}};
   agent_ = channel;
-  Error why = view_.ready->generation >= wire::kServiceGeneration ? co_await FollowGuest(*channel)
-                                                                  : co_await KeepPinging(*channel);
+  Error why = co_await (this->*hold)(*channel);
   agent_.reset();
   co_return why;
 }
@@ -164,9 +179,12 @@ awaitable<Result<>> ShimInstance::OpenFollow(wire::Channel& channel) {
     follow.mutable_follow()->mutable_configure()->set_toml(guest_config_);
   }
   if (auto opened = co_await guest::Open(channel, follow, deadline); !opened) co_return opened;
-  const auto answer = co_await guest::ReadFirstAnswer(channel, deadline);
+  const auto hello = co_await guest::ReadHello(channel, deadline);
+  if (!hello) co_return std::unexpected(hello.error());
+  agent_generation_ = hello->generation;
+  const auto answer = co_await guest::ReadAnswer(channel, deadline);
   if (!answer) co_return std::unexpected(answer.error());
-  if (!answer->message.has_following()) {
+  if (!answer->has_following()) {
     co_return Fail("follow", EPROTO, "the agent answered something else");
   }
   co_return Result<>{};
@@ -215,8 +233,7 @@ awaitable<Result<>> ShimInstance::TakeGuestEvent(wire::Channel& channel,
   } else if (event.has_configure_refused()) {
     const auto& refused = event.configure_refused();
     const std::string errnum = refused.errnum() != 0 ? ErrnoName(refused.errnum()) + ": " : "";
-    view_.configure_refused =
-        errnum + Printable(refused.mistakes(), wire::kMaxMistakesBytes);
+    view_.configure_refused = errnum + Printable(refused.mistakes(), wire::kMaxMistakesBytes);
     ++view_.configure_refusals;
     Changed();
   }
@@ -226,26 +243,22 @@ awaitable<Result<>> ShimInstance::TakeGuestEvent(wire::Channel& channel,
   co_return co_await channel.Write(ack, Deadline::In(wire::kCallTimeout));
 }
 
+Fault ShimInstance::WithAgent(Fault fault) const {
+  if (view_.agent == AgentState::kLost) {
+    fault.detail += " (the agent is lost: " + view_.agent_why + ")";
+  }
+  return fault;
+}
+
 awaitable<Outcome<v1::ServiceReply>> ShimInstance::CallService(v1::ServiceCall call,
                                                                Deadline deadline) {
-  if (view_.ready && view_.ready->generation < wire::kServiceGeneration) {
-    co_return lifecycle::Refuse(
-        Kind::kFailed, "service", EPROTONOSUPPORT,
-        fmt::format("the guest's agent (build {}) speaks protocol generation {}, which has no "
-                    "service calls",
-                    view_.ready->build_id, view_.ready->generation),
-        "rebuild its image with this release");
-  }
   auto reply = co_await guest::Service(executor_, paths_.VsockSocket(), std::move(call), deadline);
   if (reply) co_return std::move(*reply);
   // What the guest refused is one thing, that it cannot be reached another.
   const Error& error = reply.error();
-  Fault fault{error.step.name() == "guest" ? Kind::kFailed : Kind::kAgentUnreachable,
-              std::string(error.step.name()), error.errnum, error.detail, error.hint};
-  if (view_.agent == AgentState::kLost) {
-    fault.detail += " (the agent is lost: " + view_.agent_why + ")";
-  }
-  co_return std::unexpected(std::move(fault));
+  co_return std::unexpected(
+      WithAgent({error.step.name() == "guest" ? Kind::kFailed : Kind::kAgentUnreachable,
+                 std::string(error.step.name()), error.errnum, error.detail, error.hint}));
 }
 
 awaitable<Result<>> ShimInstance::AskGuestToPowerOff(std::chrono::milliseconds grace,
@@ -275,10 +288,7 @@ awaitable<Outcome<UniqueFd>> ShimInstance::OpenExec(v1::ExecStart start, Deadlin
       opened = std::unexpected(wire::FromAsio("exec", code));
     }
   }
-  Fault fault = ToFault(Kind::kAgentUnreachable, opened.error());
-  if (view_.agent == AgentState::kLost)
-    fault.detail += " (the agent is lost: " + view_.agent_why + ")";
-  co_return std::unexpected(std::move(fault));
+  co_return std::unexpected(WithAgent(ToFault(Kind::kAgentUnreachable, opened.error())));
 }
 
 }  // namespace berth::daemon

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "protocol/base/text.h"
 #include "protocol/wire/handshake.h"
 #include "protocol/wire/limits.h"
 #include "supervisor/guest/dial.h"
@@ -13,16 +14,28 @@ namespace asio = boost::asio;
 
 namespace {
 
-// One call on a connection of its own.
-asio::awaitable<Result<FirstAnswer>> Call(asio::any_io_executor executor, std::string path,
-                                          const v1::Envelope& request, Deadline deadline) {
+// One call on a connection of its own. Its answer, which the generation `since` was the first to
+// have.
+asio::awaitable<Result<v1::Envelope>> Call(asio::any_io_executor executor, std::string path,
+                                           const v1::Envelope& request, uint32_t since,
+                                           Deadline deadline) {
   auto socket = co_await Dial(executor, std::move(path), wire::kAgentPort, deadline);
   if (!socket) co_return std::unexpected(socket.error());
   wire::Channel channel(std::move(*socket));
   if (auto opened = co_await Open(channel, request, deadline); !opened) {
     co_return std::unexpected(opened.error());
   }
-  co_return co_await ReadFirstAnswer(channel, deadline);
+  const auto hello = co_await ReadHello(channel, deadline);
+  if (!hello) co_return std::unexpected(hello.error());
+  if (hello->generation < since) {
+    // As if it had said so: an agent that old only says that it does not know the call.
+    co_return Fail("guest", EPROTONOSUPPORT,
+                   "its agent (build " + Printable(hello->hello.build_id(), wire::kMaxNameBytes) +
+                       ") speaks protocol generation " + std::to_string(hello->generation) +
+                       ", which has no such call",
+                   "rebuild its image with this release");
+  }
+  co_return co_await ReadAnswer(channel, deadline);
 }
 
 }  // namespace
@@ -50,15 +63,20 @@ Result<uint32_t> CheckGuestHello(const v1::Envelope& first) {
   return wire::Negotiate(wire::MakeHello({}, {}), first.hello());
 }
 
-asio::awaitable<Result<FirstAnswer>> ReadFirstAnswer(wire::Channel& channel, Deadline deadline) {
+asio::awaitable<Result<GuestHello>> ReadHello(wire::Channel& channel, Deadline deadline) {
   auto first = co_await channel.ReadMessage(deadline);
   if (!first) co_return std::unexpected(first.error());
   const auto generation = CheckGuestHello(*first);
   if (!generation) co_return std::unexpected(generation.error());
+  co_return GuestHello{std::move(*first->mutable_hello()), *generation};
+}
+
+asio::awaitable<Result<v1::Envelope>> ReadAnswer(wire::Channel& channel, Deadline deadline) {
   auto message = co_await channel.ReadMessage(deadline);
-  if (!message) co_return std::unexpected(message.error());
-  if (message->has_failure()) co_return std::unexpected(wire::FromFailure(message->failure()));
-  co_return FirstAnswer{std::move(*first->mutable_hello()), *generation, std::move(*message)};
+  if (message && message->has_failure()) {
+    co_return std::unexpected(wire::FromFailure(message->failure()));
+  }
+  co_return message;
 }
 
 asio::awaitable<Result<PingReply>> Ping(asio::any_io_executor executor,
@@ -72,12 +90,14 @@ asio::awaitable<Result<PingReply>> Ping(asio::any_io_executor executor,
   if (auto opened = co_await Open(channel, request, deadline); !opened) {
     co_return std::unexpected(opened.error());
   }
-  auto answer = co_await ReadFirstAnswer(channel, deadline);
+  auto hello = co_await ReadHello(channel, deadline);
+  if (!hello) co_return std::unexpected(hello.error());
+  const auto answer = co_await ReadAnswer(channel, deadline);
   if (!answer) co_return std::unexpected(answer.error());
-  if (!answer->message.has_pong() || answer->message.pong().payload() != request.ping().payload()) {
+  if (!answer->has_pong() || answer->pong().payload() != request.ping().payload()) {
     co_return Fail("ping", EPROTO, "the guest answered something else than our ping");
   }
-  co_return PingReply{std::move(answer->hello), answer->message.pong().monotonic_us(),
+  co_return PingReply{std::move(hello->hello), answer->pong().monotonic_us(),
                       MonotonicNs() - asked_ns};
 }
 
@@ -86,9 +106,10 @@ asio::awaitable<Result<>> Shutdown(asio::any_io_executor executor, std::string v
   v1::Envelope request;
   request.mutable_shutdown()->set_mode(mode);
   request.mutable_shutdown()->set_grace_ms(grace_ms);
-  const auto answer = co_await Call(executor, std::move(vsock_socket_path), request, deadline);
+  const auto answer = co_await Call(executor, std::move(vsock_socket_path), request,
+                                    wire::kOldestGeneration, deadline);
   if (!answer) co_return std::unexpected(answer.error());
-  if (!answer->message.has_shutdown_ack()) {
+  if (!answer->has_shutdown_ack()) {
     co_return Fail("shutdown", EPROTO, "the guest did not acknowledge the shutdown");
   }
   co_return Result<>{};
@@ -99,15 +120,16 @@ asio::awaitable<Result<v1::ServiceReply>> Service(asio::any_io_executor executor
                                                   v1::ServiceCall call, Deadline deadline) {
   v1::Envelope request;
   *request.mutable_service_call() = std::move(call);
-  auto answer = co_await Call(executor, std::move(vsock_socket_path), request, deadline);
+  auto answer = co_await Call(executor, std::move(vsock_socket_path), request,
+                              wire::kServiceGeneration, deadline);
   if (!answer) co_return std::unexpected(answer.error());
-  if (!answer->message.has_service_reply()) {
+  if (!answer->has_service_reply()) {
     co_return Fail("service", EPROTO, "the guest answered something else than our call");
   }
-  if (auto good = CheckServiceReply(answer->message.service_reply()); !good) {
+  if (auto good = CheckServiceReply(answer->service_reply()); !good) {
     co_return std::unexpected(good.error());
   }
-  co_return std::move(*answer->message.mutable_service_reply());
+  co_return std::move(*answer->mutable_service_reply());
 }
 
 Result<> CheckServiceReply(const v1::ServiceReply& reply) {
@@ -116,18 +138,16 @@ Result<> CheckServiceReply(const v1::ServiceReply& reply) {
   }
   constexpr uint32_t kMaxInt = INT32_MAX;
   constexpr uint32_t kSignals = 65;  // NSIG
-  // What a clock that counts nanoseconds in 63 bits can show.
-  const auto fits_clock = [](uint64_t us) { return us <= INT64_MAX / 1000; };
   const auto fits = [&](const v1::ServiceReply::Service& row) {
     return row.name().size() <= wire::kMaxServiceNameBytes &&
            row.waits_for().size() <= wire::kMaxServiceNameBytes &&
            row.detail().size() <= wire::kMaxServiceTextBytes && row.restarts() <= kMaxInt &&
            row.pid() <= kMaxInt && row.code() <= 255 && row.signal() < kSignals &&
-           fits_clock(row.wanted_us()) && fits_clock(row.start_us()) &&
-           fits_clock(row.ready_us()) && fits_clock(row.restart_us()) &&
-           fits_clock(row.first_ready_us());
+           wire::FitsClock(row.wanted_us()) && wire::FitsClock(row.start_us()) &&
+           wire::FitsClock(row.ready_us()) && wire::FitsClock(row.restart_us()) &&
+           wire::FitsClock(row.first_ready_us());
   };
-  if (!wire::IsErrno(reply.errnum()) || !fits_clock(reply.monotonic_us()) ||
+  if (!wire::IsErrno(reply.errnum()) || !wire::FitsClock(reply.monotonic_us()) ||
       reply.message().size() > wire::kMaxServiceTextBytes ||
       !std::ranges::all_of(reply.services(), fits)) {
     return Fail("service", EMSGSIZE, "the guest's answer does not keep its bounds");

@@ -23,14 +23,15 @@ boost::asio::awaitable<Result<>> Open(wire::Channel& channel, const v1::Envelope
 // large.
 Result<std::string> EncodeOpening(const v1::Envelope& request);
 
-// The guest's Hello and the answer behind it. A Failure comes back as the Error that it is.
-struct FirstAnswer {
+// What the guest's first message says, and the generation that both speak.
+struct GuestHello {
   v1::Hello hello;
   uint32_t generation = 0;
-  v1::Envelope message;
 };
-boost::asio::awaitable<Result<FirstAnswer>> ReadFirstAnswer(wire::Channel& channel,
-                                                            Deadline deadline);
+boost::asio::awaitable<Result<GuestHello>> ReadHello(wire::Channel& channel, Deadline deadline);
+
+// A message behind the Hello. A Failure comes back as the Error that it is.
+boost::asio::awaitable<Result<v1::Envelope>> ReadAnswer(wire::Channel& channel, Deadline deadline);
 
 // EPROTO where the guest began with another message; EPROTONOSUPPORT without a common generation.
 Result<uint32_t> CheckGuestHello(const v1::Envelope& first);
@@ -52,6 +53,7 @@ boost::asio::awaitable<Result<>> Shutdown(boost::asio::any_io_executor executor,
                                           uint64_t grace_ms, Deadline deadline);
 
 // Dials, hands `call` to the guest's PID 1 and returns what it says, within its bounds.
+// EPROTONOSUPPORT where the guest's agent is of a generation without service calls.
 boost::asio::awaitable<Result<v1::ServiceReply>> Service(boost::asio::any_io_executor executor,
                                                          std::string vsock_socket_path,
                                                          v1::ServiceCall call, Deadline deadline);

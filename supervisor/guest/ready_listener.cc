@@ -23,26 +23,11 @@ namespace berth::guest {
 
 namespace asio = boost::asio;
 
-// What one Wait and its callers share. Callers may outlive the Wait by a turn of the event loop.
-struct ReadyListener::Hearing {
-  explicit Hearing(const asio::any_io_executor& executor) : wake(executor) {}
-
-  asio::steady_timer wake;  // cancelled when something below changed
-  bool acceptable = false;  // the listener may have a connection
-  std::optional<Result<ReadyReport>> result;
-  std::deque<wire::Channel*> callers;  // oldest first
-  uint64_t refused = 0;
-  std::string last_refusal;
-
-  void Finish(Result<ReadyReport> with) {
-    if (!result) result = std::move(with);
-    wake.cancel();
-  }
-};
-
 namespace {
 
 constexpr int kBacklog = 16;
+// After more connections than the budget, and where there is no descriptor for one.
+constexpr auto kAcceptPause = std::chrono::milliseconds(200);
 
 // Reads Hello and Ready, and answers them. The error says why this caller is not believed.
 asio::awaitable<Result<ReadyReport>> HearReady(wire::Channel& channel, bool configure_follows) {
@@ -81,6 +66,35 @@ asio::awaitable<Result<ReadyReport>> HearReady(wire::Channel& channel, bool conf
 
 }  // namespace
 
+// What one Wait and its callers share. Callers may outlive the Wait by a turn of the event loop.
+struct ReadyListener::Hearing {
+  explicit Hearing(const asio::any_io_executor& executor) : wake(executor) {}
+
+  asio::steady_timer wake;  // cancelled when something below changed
+  bool watched = false;     // the listener is watched for a connection
+  std::optional<Result<ReadyReport>> result;
+  std::deque<std::shared_ptr<wire::Channel>> callers;  // oldest first
+  uint64_t refused = 0;
+  std::string last_refusal;
+
+  void Finish(Result<ReadyReport> with) {
+    if (!result) result = std::move(with);
+    wake.cancel();
+  }
+
+  static asio::awaitable<void> Hear(std::shared_ptr<Hearing> self,
+                                    std::shared_ptr<wire::Channel> caller, bool configure_follows) {
+    auto report = co_await HearReady(*caller, configure_follows);
+    std::erase(self->callers, caller);
+    if (report || report.error().errnum == EPROTONOSUPPORT) {
+      self->Finish(std::move(report));
+    } else {
+      ++self->refused;
+      self->last_refusal = report.error().Message();
+    }
+  }
+};
+
 Result<> CheckReady(const v1::Ready& ready) {
   if (ready.phases_size() > wire::kMaxBootPhases) {
     return Fail("ready", E2BIG, "more boot phases than " + std::to_string(wire::kMaxBootPhases));
@@ -91,6 +105,11 @@ Result<> CheckReady(const v1::Ready& ready) {
                           [&](const auto& each) { return too_long(each.name()); })) {
     return Fail("ready", EMSGSIZE,
                 "a name longer than " + std::to_string(wire::kMaxNameBytes) + " bytes");
+  }
+  if (!wire::FitsClock(ready.sent_monotonic_us()) ||
+      !std::ranges::all_of(ready.phases(),
+                           [](const auto& each) { return wire::FitsClock(each.monotonic_us()); })) {
+    return Fail("ready", ERANGE, "a time that no clock shows");
   }
   return {};
 }
@@ -126,7 +145,6 @@ void ReadyListener::Close() {
 asio::awaitable<Result<ReadyReport>> ReadyListener::Wait(Deadline deadline) {
   const auto executor = listener_.get_executor();
   const auto hearing = std::make_shared<Hearing>(executor);
-  bool watching = false;
   while (!hearing->result) {
     if (!listener_.is_open()) {
       hearing->Finish(Fail("ready-wait", ECANCELED, "the wait for Ready was given up"));
@@ -134,46 +152,35 @@ asio::awaitable<Result<ReadyReport>> ReadyListener::Wait(Deadline deadline) {
     }
     UniqueFd connection(
         accept4(listener_.native_handle(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
+    Deadline until = deadline;
     if (connection) {
       // A silent caller must not keep out one that speaks: the oldest goes.
-      if (hearing->callers.size() >= kMaxCallers) hearing->callers.front()->Close();
-      auto socket = wire::AdoptSocket(executor, std::move(connection));
-      if (!socket) continue;
-      asio::co_spawn(
-          executor,
-          [hearing, accepted = std::move(*socket),
-           follows = configure_follows_]() mutable -> asio::awaitable<void> {
-            // The closure may go before the coroutine.
-            const auto shared = hearing;  // NOLINT(performance-unnecessary-copy-initialization)
-            const bool configure_follows = follows;
-            wire::Channel channel(std::move(accepted));
-            shared->callers.push_back(&channel);
-            auto report = co_await HearReady(channel, configure_follows);
-            std::erase(shared->callers, &channel);
-            if (report || report.error().errnum == EPROTONOSUPPORT) {
-              shared->Finish(std::move(report));
-            } else {
-              ++shared->refused;
-              shared->last_refusal = report.error().Message();
-            }
-          },
-          asio::detached);
-      continue;
-    }
-    if (!watching) {
-      watching = true;
-      hearing->acceptable = false;
+      if (hearing->callers.size() >= kMaxCallers) {
+        hearing->callers.front()->Close();
+        hearing->callers.pop_front();
+      }
+      if (auto socket = wire::AdoptSocket(executor, std::move(connection))) {
+        const auto caller =
+            std::make_shared<wire::Channel>(std::move(*socket), wire::kMaxReadyBytes);
+        hearing->callers.push_back(caller);
+        asio::co_spawn(executor, Hearing::Hear(hearing, caller, configure_follows_),
+                       asio::detached);
+      }
+      if (accepts_.Allow()) continue;
+      until = Deadline::In(kAcceptPause);
+    } else if (errno != EAGAIN) {
+      until = Deadline::In(kAcceptPause);
+    } else if (!std::exchange(hearing->watched, true)) {
       listener_.async_wait(asio::posix::stream_descriptor::wait_read,
                            [hearing](const boost::system::error_code&) {
-                             hearing->acceptable = true;
+                             hearing->watched = false;
                              hearing->wake.cancel();
                            });
     }
-    boost::system::error_code code;
-    hearing->wake.expires_at(deadline.at());
-    co_await hearing->wake.async_wait(asio::redirect_error(asio::use_awaitable, code));
-    if (hearing->acceptable) watching = false;
-    if (!code && !hearing->result) {
+    boost::system::error_code ignored;
+    hearing->wake.expires_at(std::min(until.at(), deadline.at()));
+    co_await hearing->wake.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
+    if (deadline.Passed()) {
       std::string detail = "no Ready from the guest's agent";
       if (hearing->refused > 0) {
         detail += "; " + std::to_string(hearing->refused) +
@@ -183,10 +190,9 @@ asio::awaitable<Result<ReadyReport>> ReadyListener::Wait(Deadline deadline) {
                            "the VM's console.log says how far the guest came"));
     }
   }
-  for (wire::Channel* caller : hearing->callers) caller->Close();
+  for (const auto& caller : hearing->callers) caller->Close();
   boost::system::error_code ignored;
   if (listener_.is_open()) listener_.cancel(ignored);
-  refused_ += hearing->refused;
   co_return std::move(*hearing->result);
 }
 

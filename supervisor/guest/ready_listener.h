@@ -5,8 +5,8 @@
 // agent.
 //
 // Any process in the guest may dial that port, any number of times, and say anything or nothing.
-// So: a few connections at once, a deadline and the usual limits for each, the first good Ready
-// wins, and the others are counted, not believed.
+// So: a few connections at once and so many a second, a deadline and a small bound for each, the
+// first good Ready wins, and the others are counted, not believed.
 //
 // Owns the listening socket and its path. Runs on its executor, which must be single-threaded; one
 // Wait at a time.
@@ -19,6 +19,7 @@
 #include <string>
 
 #include "protocol/base/clock.h"
+#include "protocol/base/log.h"
 #include "protocol/base/result.h"
 #include "protocol/proto/berth.pb.h"
 
@@ -33,8 +34,10 @@ struct ReadyReport {
 
 class ReadyListener {
  public:
-  // Connections being heard at once; the rest wait.
+  // Connections being heard at once: one more, and the oldest is closed.
   static constexpr int kMaxCallers = 8;
+  // Connections taken in a second; the rest wait.
+  static constexpr int kMaxCallsPerSecond = 50;
 
   // `vsock_socket_path` is the device's; a stale socket in our place is removed. Mode 0600.
   static Result<std::unique_ptr<ReadyListener>> Bind(boost::asio::any_io_executor executor,
@@ -54,8 +57,6 @@ class ReadyListener {
   void Close();
 
   const std::string& path() const { return path_; }
-  // Connections so far that were no good Ready.
-  uint64_t refused() const { return refused_; }
 
  private:
   struct Hearing;
@@ -65,7 +66,7 @@ class ReadyListener {
 
   boost::asio::posix::stream_descriptor listener_;
   std::string path_;
-  uint64_t refused_ = 0;
+  LogLimiter accepts_{kMaxCallsPerSecond - 1, std::chrono::seconds(1)};  // without a pause behind
   bool configure_follows_ = false;
 };
 
