@@ -3,6 +3,7 @@
 // Drive: the one coroutine that owns a VM's processes, from the start to the end of the last one.
 #include <fmt/format.h>
 
+#include "protocol/base/log.h"
 #include "supervisor/lifecycle/evidence.h"
 #include "supervisor/lifecycle/fleet.h"
 #include "supervisor/lifecycle/settle.h"
@@ -22,24 +23,34 @@ std::function<void()> Waker(const VmPtr& vm) {
 
 enum class Boot { kReady, kFailed, kHung, kStopAsked };
 
+// Any process in the guest may have rung in words that we do not speak: so long the agent has to
+// ring itself.
+constexpr auto kRefusalGrace = std::chrono::seconds(3);
+// Entries of the event log that one guest causes, in a minute.
+constexpr int kMaxGuestNotes = 10;
+
 // Waits for what comes of a launch: first the hypervisor, then the guest's Ready.
 awaitable<Boot> AwaitBoot(VmPtr vm, InstancePtr instance, StartPhase* phase) {
   const VmTimeouts& timeouts = vm->spec().timeouts;
   *phase = StartPhase::kLaunch;
   Deadline deadline = Deadline::In(timeouts.launch);
+  std::optional<Deadline> refusal;
   for (;;) {
     const Instance::View& view = instance->view();
     if (vm->stop_request) co_return Boot::kStopAsked;
-    if (view.Ended() || view.refused || !view.vsock_lost.empty()) co_return Boot::kFailed;
+    if (view.Ended() || !view.vsock_lost.empty()) co_return Boot::kFailed;
     if (view.launched && *phase == StartPhase::kLaunch) {
       *phase = StartPhase::kBoot;
       deadline = Deadline::In(timeouts.boot);
     }
     if (view.launched && view.ready) co_return Boot::kReady;
+    if (!view.refused) refusal.reset();
+    if (view.refused && !refusal) refusal = Deadline::In(kRefusalGrace);
+    if (refusal && refusal->Passed()) co_return Boot::kFailed;
     if (deadline.Passed()) {
-      co_return *phase == StartPhase::kBoot ? Boot::kHung : Boot::kFailed;
+      co_return *phase == StartPhase::kBoot && !refusal ? Boot::kHung : Boot::kFailed;
     }
-    co_await vm->changed().Wait(deadline);
+    co_await vm->changed().Wait(refusal && refusal->at() < deadline.at() ? *refusal : deadline);
   }
 }
 
@@ -142,46 +153,62 @@ awaitable<void> AfterEnd(VmPtr vm, InstancePtr instance) {
 }
 
 // Says in the event log what has happened to a running VM's agent and device since the last look.
+// What the guest can bring about by itself it can bring about at any rate: of that a few a minute.
 class Changes {
  public:
-  explicit Changes(const Instance::View& view)
-      : agent_(view.agent),
-        id_(view.ready ? view.ready->instance_id : ""),
-        restarts_(view.vsock_restarts),
-        refusals_(view.configure_refusals),
-        vsock_lost_(!view.vsock_lost.empty()) {}
+  explicit Changes(const Instance::View& view) : seen_(view) {}
 
   // The guest may have been faster than the look that this is the first of.
-  void ForgetRefusals() { refusals_ = 0; }
+  void ForgetRefusals() { seen_.refusals = 0; }
 
   void NoteSince(Vm& vm, const Instance::View& view) {
-    if (view.configure_refusals != refusals_) {
-      vm.Note(EntryKind::kGuest,
-              "warning: PID 1 did not take the guest configuration: " + view.configure_refused);
+    const Seen before = std::exchange(seen_, Seen(view));
+    if (view.configure_refusals != before.refusals) {
+      NoteOfGuest(vm, EntryKind::kGuest,
+                  "warning: PID 1 did not take the guest configuration: " + view.configure_refused);
     }
-    if (view.vsock_restarts != restarts_) {
+    if (view.vsock_restarts != before.restarts) {
       vm.Note(EntryKind::kStep, "the vsock device died and was started again", view.vsock_restarts);
     }
-    if (!view.vsock_lost.empty() && !vsock_lost_) {
+    if (seen_.vsock_lost && !before.vsock_lost) {
       vm.Note(EntryKind::kStep, "the vsock device is lost: " + view.vsock_lost);
     }
-    if (view.ready && view.ready->instance_id != id_) {
-      vm.Note(EntryKind::kAgent, "the agent was started again", view.ready->agent_starts);
-    } else if (view.agent == AgentState::kUp && agent_ == AgentState::kLost) {
-      vm.Note(EntryKind::kAgent, "the agent answers again");
+    if (view.ready && view.ready->instance_id != before.id) {
+      NoteOfGuest(vm, EntryKind::kAgent, "the agent was started again", view.ready->agent_starts);
+    } else if (view.agent == AgentState::kUp && before.agent == AgentState::kLost) {
+      NoteOfGuest(vm, EntryKind::kAgent, "the agent answers again");
     }
-    if (view.agent == AgentState::kLost && agent_ != AgentState::kLost) {
-      vm.Note(EntryKind::kAgent, "the agent is lost: " + view.agent_why);
+    if (view.agent == AgentState::kLost && before.agent != AgentState::kLost) {
+      NoteOfGuest(vm, EntryKind::kAgent, "the agent is lost: " + view.agent_why);
     }
-    *this = Changes(view);
   }
 
  private:
-  AgentState agent_;
-  std::string id_;
-  uint32_t restarts_;
-  uint32_t refusals_;
-  bool vsock_lost_;
+  struct Seen {
+    explicit Seen(const Instance::View& view)
+        : agent(view.agent),
+          id(view.ready ? view.ready->instance_id : ""),
+          restarts(view.vsock_restarts),
+          refusals(view.configure_refusals),
+          vsock_lost(!view.vsock_lost.empty()) {}
+    AgentState agent;
+    std::string id;
+    uint32_t restarts;
+    uint32_t refusals;
+    bool vsock_lost;
+  };
+
+  void NoteOfGuest(Vm& vm, EntryKind kind, std::string why,
+                   std::optional<uint64_t> count = std::nullopt) {
+    if (!guest_notes_.Allow()) return;
+    if (const long left_out = guest_notes_.TakeSuppressed(); left_out > 0) {
+      why = fmt::format("({} entries of this guest were left out) {}", left_out, why);
+    }
+    vm.Note(kind, std::move(why), count);
+  }
+
+  Seen seen_;
+  LogLimiter guest_notes_{kMaxGuestNotes, std::chrono::minutes(1)};
 };
 
 awaitable<void> Watch(VmPtr vm) {

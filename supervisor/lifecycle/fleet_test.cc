@@ -208,17 +208,39 @@ TEST_F(FleetTest, ABootThatHangsTwiceIsAFailureThatNamesPhaseAndTime) {
   EXPECT_EQ(StateOf(), State::kStartFailed);
 }
 
-TEST_F(FleetTest, AGuestOfAnotherGenerationIsAStartFailureAtOnce) {
-  host_.scripts = {[](FakeInstance& instance) {
-    instance.Launch();
-    instance.Change([](struct Instance::View& view) {
-      view.refused = Fault{Kind::kStartFailed, "handshake", EPROTONOSUPPORT, "generation 99", {}};
-    });
-  }};
+void RingOfAnotherGeneration(FakeInstance& instance) {
+  instance.Launch();
+  instance.Change([](struct Instance::View& view) {
+    view.refused = Fault{Kind::kStartFailed, "handshake", EPROTONOSUPPORT, "generation 99", {}};
+  });
+}
+
+TEST_F(FleetTest, AGuestOfAnotherGenerationIsAStartFailureLongBeforeTheBootsTimeout) {
+  host_.scripts = {RingOfAnotherGeneration};
+  VmSpec spec = Spec();
+  spec.timeouts.boot = std::chrono::hours(1);
+  ASSERT_TRUE(fleet_.Create(spec, "test"));
+  const auto started = Call(fleet_.Start("vm", "test"));
+  EXPECT_EQ(started.error().errnum, EPROTONOSUPPORT);
+  EXPECT_EQ(host_.launches, 1);
+}
+
+TEST_F(FleetTest, AGuestOfAnotherGenerationIsNotStartedASecondTime) {
+  host_.scripts = {RingOfAnotherGeneration};
   Create();
   const auto started = Call(fleet_.Start("vm", "test"));
   EXPECT_EQ(started.error().errnum, EPROTONOSUPPORT);
   EXPECT_EQ(host_.launches, 1);
+}
+
+TEST_F(FleetTest, AStrangerWhoRingsBeforeTheAgentDoesNotFailTheStart) {
+  host_.scripts = {[](FakeInstance& instance) {
+    RingOfAnotherGeneration(instance);
+    instance.SayReady();
+  }};
+  Create();
+  EXPECT_TRUE(Call(fleet_.Start("vm", "test")));
+  EXPECT_EQ(StateOf(), State::kRunning);
 }
 
 TEST_F(FleetTest, WhatWillNotGoMakesTheVmFailedAndKeepsItFromBeingForgotten) {
@@ -342,6 +364,19 @@ TEST_F(FleetTest, AgentAndDeviceLossesAreEventsAndNoStates) {
   EXPECT_THAT(log, HasSubstr("the agent is lost: ECONNRESET"));
   EXPECT_THAT(log, HasSubstr("the agent was started again"));
   EXPECT_THAT(log, HasSubstr("the vsock device died"));
+}
+
+TEST_F(FleetTest, AGuestThatRingsAgainAndAgainFillsNoLog) {
+  Up();
+  for (int i = 0; i < 50; ++i) {
+    Instance()->SayReady("agent " + std::to_string(i));
+    Poll();
+  }
+  int entries = 0;
+  for (const Entry& entry : fleet_.journal().Read(0, 1000).value().entries) {
+    entries += entry.kind == EntryKind::kAgent ? 1 : 0;
+  }
+  EXPECT_EQ(entries, 10);
 }
 
 TEST_F(FleetTest, RemoveIsForVmsThatOwnNothingOrByForce) {
