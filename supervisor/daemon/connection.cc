@@ -46,6 +46,10 @@ void Connection::Start() {
   const auto self = shared_from_this();
   asio::co_spawn(
       socket_.get_executor(),
+      [](std::shared_ptr<Connection> c) -> awaitable<void> { co_await c->WatchHangUp(); }(self),
+      asio::detached);
+  asio::co_spawn(
+      socket_.get_executor(),
       [](std::shared_ptr<Connection> c) -> awaitable<void> { co_await c->ReadLoop(); }(self),
       asio::detached);
   asio::co_spawn(
@@ -82,6 +86,19 @@ void Connection::Watch(std::chrono::milliseconds timeout, const char* what,
         spdlog::warn("api: {}: closed: {}", self->caller_.Text(), what);
         self->Close();
       });
+}
+
+awaitable<void> Connection::WatchHangUp() {
+  // What was sent before is still read and done: only waiting for an answer is of no use now.
+  boost::system::error_code ignored;
+  co_await socket_.async_wait(Socket::wait_error,
+                              asio::redirect_error(asio::use_awaitable, ignored));
+  gone_ = true;
+  changed_.NotifyAll();
+}
+
+awaitable<void> Connection::AwaitGone() {
+  while (!gone_) co_await changed_.Wait(Deadline::In(lifecycle::kUntilNotified));
 }
 
 awaitable<void> Connection::ReadLoop() {
@@ -159,7 +176,9 @@ awaitable<json> Connection::HandleOne(Request request, bool in_batch, UniqueFd* 
   }
   if (method->handler == nullptr) co_return ResultObject(request.id, Discover(Methods()));
   const std::string name = params->value("name", "");
-  auto answer = co_await method->handler(service_, std::move(*params), caller_);
+  Caller caller = caller_;
+  caller.gone = [self = shared_from_this()] { return self->AwaitGone(); };
+  auto answer = co_await method->handler(service_, std::move(*params), std::move(caller));
   if (!answer) {
     const auto vm = service_.fleet.vms().find(name);
     co_return refuse(ToRpcError(answer.error(), vm == service_.fleet.vms().end()

@@ -47,6 +47,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
     UniqueFd fd;
   };
 
+  boost::asio::awaitable<void> WatchHangUp();
+  boost::asio::awaitable<void> AwaitGone();
   boost::asio::awaitable<void> ReadLoop();
   boost::asio::awaitable<void> WriteLoop();
   boost::asio::awaitable<bool> WriteOne(const Outgoing& out);
@@ -62,7 +64,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   const Caller caller_;
   Service& service_;
   const ConnectionLimits limits_;
-  lifecycle::Notifier changed_;  // the queue, the number in flight, closed
+  lifecycle::Notifier changed_;  // the queue, the number in flight, gone, closed
   boost::asio::steady_timer line_timer_;
   boost::asio::steady_timer write_timer_;
   uint64_t line_epoch_ = 0;
@@ -71,6 +73,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   size_t queued_bytes_ = 0;
   size_t in_flight_ = 0;
   bool input_ended_ = false;
+  bool gone_ = false;  // the client has closed both halves
   bool closed_ = false;
 };
 

@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <boost/asio/experimental/awaitable_operators.hpp>
+
 #include "protocol/base/text.h"
 #include "protocol/wire/limits.h"
 #include "supervisor/daemon/handlers.h"
@@ -7,6 +9,7 @@
 
 namespace berth::daemon {
 
+using boost::asio::experimental::awaitable_operators::operator||;
 using std::chrono::milliseconds;
 
 namespace {
@@ -14,6 +17,20 @@ namespace {
 // PID 1 keeps the deadline of the order, the agent waits somewhat longer for its answer, and this
 // is for the way there and back.
 constexpr auto kSlack = std::chrono::seconds(15);
+// Service calls to one guest at once: its PID 1 has few places, and the guest uses them too.
+constexpr int kMaxServiceCalls = 8;
+
+// One of them, while it is on its way.
+class Place {
+ public:
+  explicit Place(int& taken) : taken_(taken) { ++taken_; }
+  Place(const Place&) = delete;
+  Place& operator=(const Place&) = delete;
+  ~Place() { --taken_; }
+
+ private:
+  int& taken_;
+};
 
 Outcome<v1::ServiceCall> CallOf(const json& params) {
   const auto refuse = [](const std::string& what, const std::string& hint = {}) {
@@ -55,6 +72,13 @@ HandlerResult VmService(Service& service, json params, Caller caller) {
   if (!call) co_return std::unexpected(call.error());
   auto instance = SpeakingInstance(*vm, "service");
   if (!instance) co_return std::unexpected(instance.error());
+  if (vm->service_calls >= kMaxServiceCalls) {
+    co_return lifecycle::Refuse(
+        Kind::kLimit, "service", EAGAIN,
+        vm->name() + " has " + std::to_string(kMaxServiceCalls) + " service calls to answer",
+        "wait for one of them, or end it");
+  }
+  const Place place(vm->service_calls);
   // A look changes nothing; an order is recorded before it is given.
   if (call->verb() != v1::ServiceCall::LIST && call->verb() != v1::ServiceCall::STATUS) {
     vm->Note(lifecycle::EntryKind::kService,
@@ -63,16 +87,19 @@ HandlerResult VmService(Service& service, json params, Caller caller) {
   }
   const Deadline deadline =
       Deadline::In(milliseconds(static_cast<int64_t>(call->timeout_ms())) + kSlack);
-  const auto reply = co_await (*instance)->CallService(std::move(*call), deadline);
+  auto first = co_await ((*instance)->CallService(std::move(*call), deadline) || caller.gone());
+  if (first.index() != 0) {
+    co_return lifecycle::Refuse(Kind::kFailed, "service", ECANCELED, "the client has gone");
+  }
+  const auto& reply = std::get<0>(first);
   if (!reply) co_return std::unexpected(reply.error());
   if (reply->errnum() != 0) {
     // The guest's errno: EPERM in there is not a permission of this host.
-    co_return std::unexpected(
-        Fault{reply->errnum() == ETIMEDOUT ? Kind::kTimedOut : Kind::kFailed,
-              "service",
-              reply->errnum(),
-              Printable(reply->message(), wire::kMaxServiceTextBytes),
-              {}});
+    co_return std::unexpected(Fault{reply->errnum() == ETIMEDOUT ? Kind::kTimedOut : Kind::kFailed,
+                                    "service",
+                                    reply->errnum(),
+                                    Printable(reply->message(), wire::kMaxServiceTextBytes),
+                                    {}});
   }
   co_return Answer{ServicesJson(*reply), {}};
 }

@@ -25,6 +25,9 @@ struct Caller {
   pid_t pid = 0;
   uid_t uid = 0;
   gid_t gid = 0;
+  // Returns once the client has closed its connection, and nobody waits for an answer any more. One
+  // that has only closed its writing half waits still.
+  std::function<boost::asio::awaitable<void>()> gone = {};
   std::string Text() const;  // "uid 0, pid 4711"
 };
 

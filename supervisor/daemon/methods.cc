@@ -88,7 +88,7 @@ constexpr Method kMethods[] = {
      kService, "services",
      "{services, guest_ms}: with ls and status a row for each service; times are ms since the "
      "guest's kernel started, null: never. All of it is the guest's claim",
-     VmService, true},
+     VmService},
     {"compute.vm.start", "Starts a VM and waits until it is Running.", kJustName, "vm",
      "the VM as status shows it", VmStart, true},
     {"compute.vm.status", "All about one VM.", kJustName, "vm",

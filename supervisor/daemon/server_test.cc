@@ -313,6 +313,53 @@ TEST_F(ServerTest, ImpossibleServiceCallsAreNotSent) {
   }
 }
 
+TEST_F(ServerTest, AServiceCallWhoseClientHasGoneIsGivenUp) {
+  Serve();
+  TestClient client(socket_path());
+  Create(client);
+  ASSERT_TRUE(client.Call("compute.vm.start", {{"name", "vm"}}).contains("result"));
+  const auto hanging = [&] {
+    int count = 0;
+    OnLoop([&] { count = host_.instances.at("vm").lock()->hanging; });
+    return count;
+  };
+  OnLoop([&] { host_.instances.at("vm").lock()->service_hangs = true; });
+  const std::string line =
+      R"({"jsonrpc":"2.0","id":1,"method":"compute.vm.service",)"
+      R"("params":{"name":"vm","verb":"start","service":"slow","timeout_ms":3600000}})"
+      "\n";
+  const Deadline soon = Deadline::In(kSoon);
+  {
+    TestClient leaving(socket_path());
+    ASSERT_TRUE(leaving.Send(line));
+    // Who has closed its writing half waits for the answer still.
+    shutdown(leaving.fd(), SHUT_WR);
+    while (hanging() != 1 && !soon.Passed()) continue;
+    client.Call("compute.vm.status", {{"name", "vm"}});
+    EXPECT_EQ(hanging(), 1);
+  }
+  while (hanging() != 0 && !soon.Passed()) continue;
+  EXPECT_EQ(hanging(), 0);
+}
+
+TEST_F(ServerTest, AGuestHasOnlySoManyServiceCallsAtOnce) {
+  Serve();
+  TestClient client(socket_path());
+  Create(client);
+  ASSERT_TRUE(client.Call("compute.vm.start", {{"name", "vm"}}).contains("result"));
+  OnLoop([&] { host_.instances.at("vm").lock()->service_hangs = true; });
+  const json params = {{"name", "vm"}, {"verb", "ls"}};
+  json request = {
+      {"jsonrpc", "2.0"}, {"id", 0}, {"method", "compute.vm.service"}, {"params", params}};
+  for (int id = 1; id <= 8; ++id) {
+    request["id"] = id;
+    ASSERT_TRUE(client.Send(request.dump() + "\n"));
+  }
+  const json answer = client.Call("compute.vm.service", params, 9);
+  EXPECT_EQ(answer["id"], 9);
+  EXPECT_EQ(answer["error"]["data"]["kind"], "limit") << answer;
+}
+
 TEST_F(ServerTest, HowTheGuestEndedItselfIsInStatusAndWait) {
   Serve();
   TestClient client(socket_path());

@@ -3,6 +3,11 @@
 
 #include <sys/socket.h>
 
+#include <boost/asio/redirect_error.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
 namespace berth::lifecycle {
 
 using boost::asio::awaitable;
@@ -50,6 +55,14 @@ awaitable<Outcome<UniqueFd>> FakeInstance::OpenExec(v1::ExecStart start, Deadlin
 awaitable<Outcome<v1::ServiceReply>> FakeInstance::CallService(v1::ServiceCall call,
                                                                Deadline /*deadline*/) {
   service_calls.push_back(std::move(call));
+  if (service_hangs) {
+    ++hanging;
+    boost::asio::steady_timer never(co_await boost::asio::this_coro::executor,
+                                    boost::asio::steady_timer::time_point::max());
+    boost::system::error_code ignored;
+    co_await never.async_wait(boost::asio::redirect_error(boost::asio::use_awaitable, ignored));
+    --hanging;
+  }
   co_return service_outcome;
 }
 

@@ -46,6 +46,7 @@ class FakeInstance : public Instance {
   std::optional<Error> guest_error;
   Outcome<> exec_outcome;
   Outcome<v1::ServiceReply> service_outcome;
+  bool service_hangs = false;  // a call gets no answer until it is given up
   Evidence evidence;
 
   // What was asked of it.
@@ -53,6 +54,7 @@ class FakeInstance : public Instance {
   std::chrono::milliseconds guest_grace{0};
   std::vector<v1::ExecStart> execs;
   std::vector<v1::ServiceCall> service_calls;
+  int hanging = 0;     // service calls that were not given up yet
   UniqueFd exec_peer;  // the guest's end of the latest session
   bool torn_down = false;
 

@@ -63,6 +63,7 @@ class Vm {
   std::optional<Outcome<>> start_result;
   std::vector<Milestone> timeline;  // of the latest boot that came to Running
   int boot_attempts = 0;            // of the latest start
+  int service_calls = 0;            // on their way to its guest
   std::string accelerator;          // of the latest launch
 
  private:
