@@ -102,8 +102,37 @@ TEST(ExitCode, OfAVmIsItsMainServices) {
   EXPECT_EQ(code({{"cause", "main"}, {"service", "web"}, {"signal", 9}}), 137);
   EXPECT_EQ(code({{"cause", "signal"}, {"by", "SIGTERM"}}), 0);
   EXPECT_EQ(code({{"cause", "crash-loop"}, {"service", "web"}}), 125);
-  EXPECT_EQ(ExitCodeOfGuest({{"state", "Stopped"}}), 0);
+  EXPECT_EQ(code({{"cause", "main"}, {"service", "web"}, {"code", 4294967295U}}), 255);
+  EXPECT_EQ(ExitCodeOfGuest({{"state", "Stopped"}}), 125) << "how it ended is not known";
+  EXPECT_EQ(ExitCodeOfGuest({{"state", "Stopped"}, {"guest_exit", nullptr}}), 125);
   EXPECT_EQ(ExitCodeOfGuest({{"state", "Failed"}}), 125);
+}
+
+// Runs a command line up to its first call, for which there is no daemon.
+int RunLine(void (*add)(CLI::App&, Shared&), std::vector<std::string> args) {
+  Shared shared;
+  shared.socket = "/no/such/daemon";
+  CLI::App app;
+  add(app, shared);
+  std::ranges::reverse(args);
+  app.parse(std::move(args));
+  return shared.chosen();
+}
+
+TEST(Usage, OfServiceIsCheckedBeforeAnybodyIsAsked) {
+  EXPECT_THROW(RunLine(AddService, {"service", "vm", "start"}), CLI::ValidationError);
+  EXPECT_THROW(RunLine(AddService, {"service", "vm", "ls", "web"}), CLI::ValidationError);
+  EXPECT_THROW(RunLine(AddService, {"service", "vm", "stop", "web", "--timeout", "61m"}),
+               CLI::ValidationError);
+  EXPECT_EQ(RunLine(AddService, {"service", "vm", "stop", "web", "--timeout", "1h"}), 5);
+  EXPECT_EQ(RunLine(AddService, {"service", "vm"}), 5);
+}
+
+TEST(Usage, OfRunWithoutACommandHasNoOptionsOfOne) {
+  for (const char* option : {"-i", "-t", "-eA=b", "-w/", "-u0"}) {
+    EXPECT_THROW(RunLine(AddRun, {"run", option, "image"}), CLI::ValidationError) << option;
+  }
+  EXPECT_EQ(RunLine(AddRun, {"run", "--timeout", "1s", "image"}), 125);
 }
 
 TEST(GuestConfig, IsReadAndItsSizeAndTextAreChecked) {

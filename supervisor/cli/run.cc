@@ -56,6 +56,10 @@ class Removal {
   const std::string name_;
 };
 
+void PrintEnd(bool timed_out, const json& guest_exit) {
+  fmt::print(stderr, "{}\n", json{{"timed_out", timed_out}, {"guest_exit", guest_exit}}.dump());
+}
+
 // Until the guest ends the VM. Our exit code is that of its main service.
 int AwaitEnd(const Shared& shared, Client& client, const std::string& name,
              const std::optional<uint64_t>& timeout_ms) {
@@ -76,20 +80,35 @@ int AwaitEnd(const Shared& shared, Client& client, const std::string& name,
     if (ended.error().exit_code != kTimedOutCode) {
       return Report("run", {daemon::kExitBerthFailed, ended.error().message});
     }
-    fmt::print(stderr, "berth: run: the VM ran over --timeout and is ended\n");
+    if (shared.json) {
+      PrintEnd(true, nullptr);
+    } else {
+      fmt::print(stderr, "berth: run: the VM ran over --timeout and is ended\n");
+    }
     return daemon::kExitTimedOut;
   }
   const auto vm = client.Call("compute.vm.status", {{"name", name}}, Deadline::In(kQuickCall));
   if (!vm) return Report("run", {daemon::kExitBerthFailed, vm.error().message});
+  const json guest_exit = vm->value("guest_exit", json());
   if (shared.json) {
-    fmt::print(stderr, "{}\n", vm->value("guest_exit", json()).dump());
+    PrintEnd(false, guest_exit);
   } else if (!shared.quiet) {
     fmt::print(stderr, "berth: run: {}\n", OneLine(vm->value("why", "")));
+  }
+  if (!shared.json && guest_exit.is_null() && vm->value("state", "") == "Stopped") {
+    fmt::print(stderr,
+               "berth: run: the guest did not say how it ended, so its main service's exit code is "
+               "not known\n");
   }
   return ExitCodeOfGuest(*vm);
 }
 
 int Run(const Shared& shared, Options& options, const std::vector<std::string>& command) {
+  const SessionOptions& session = options.session;
+  if (command.empty() && (session.interactive || session.tty || !session.env.empty() ||
+                          !session.cwd.empty() || !session.user.empty())) {
+    throw CLI::ValidationError("run", "-i, -t, -e, -w and -u are for a command: -- COMMAND…");
+  }
   const std::string name = options.name.empty() ? RandomName() : options.name;
   const std::string what = "run";
   // From here on a signal ends the waiting and not the program: there is a VM to remove.

@@ -4,11 +4,19 @@
 // running.
 #include <fmt/format.h>
 
+#include "protocol/wire/limits.h"
 #include "supervisor/cli/command.h"
 #include "supervisor/cli/service_view.h"
 #include "supervisor/cli/table.h"
 
 namespace berth::cli {
+
+namespace {
+
+constexpr uint64_t kMaxTimeoutMs =
+    std::chrono::duration_cast<std::chrono::milliseconds>(wire::kMaxServiceTimeout).count();
+
+}  // namespace
 
 void AddService(CLI::App& app, Shared& shared) {
   struct Options {
@@ -21,6 +29,14 @@ void AddService(CLI::App& app, Shared& shared) {
   CLI::App* command = AddCommand(
       app, shared, "service", "the services in a VM: what they do, and orders to them",
       [&shared, options] {
+        if ((options->verb == "ls") != options->service.empty()) {
+          throw CLI::ValidationError("SERVICE", options->service.empty()
+                                                    ? options->verb + " takes a service's name"
+                                                    : "ls takes no service");
+        }
+        if (options->timeout_ms > kMaxTimeoutMs) {
+          throw CLI::ValidationError("--timeout", "at most 1h");
+        }
         const std::string what = "service " + options->vm + " " + options->verb;
         auto client = shared.Connect();
         if (!client) return Report(what, client.error());

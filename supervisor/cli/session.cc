@@ -80,10 +80,13 @@ int ExitCodeOf(const Error& error) {
 
 int ExitCodeOfGuest(const json& vm) {
   if (vm.value("state", "") != "Stopped") return daemon::kExitBerthFailed;
-  const json exit = vm.value("guest_exit", json::object());
-  if (exit.value("cause", "") == "crash-loop") return daemon::kExitBerthFailed;
-  if (exit.contains("signal")) return daemon::kExitSignalBase + (exit.value("signal", 0) & 0x7f);
-  return exit.value("code", 0) & 0xff;
+  const json exit = vm.value("guest_exit", json());
+  if (!exit.is_object() || exit.value("cause", "") == "crash-loop") return daemon::kExitBerthFailed;
+  const auto number = [&](const char* key) { return exit.value(key, uint64_t{0}); };
+  if (exit.contains("signal")) {
+    return daemon::kExitSignalBase + static_cast<int>(number("signal") & 0x7f);
+  }
+  return static_cast<int>(number("code") & 0xff);
 }
 
 json ToJson(const guest::ExecOutcome& outcome) {

@@ -36,7 +36,7 @@ int ExitCodeOf(const guest::ExecOutcome& outcome);
 int ExitCodeOf(const Error& error);
 
 // Of a VM that has ended, as status shows it: its main service's code, or 128 + its signal. Without
-// a main service 0 where it ended in order, else 125.
+// a main service 0 where the guest said that it ended in order, else 125.
 int ExitCodeOfGuest(const json& vm);
 
 json ToJson(const guest::ExecOutcome& outcome);
