@@ -6,19 +6,23 @@
 #include "supervisor/cli/command.h"
 #include "supervisor/cli/service_view.h"
 #include "supervisor/cli/table.h"
+#include "supervisor/daemon/kinds.h"
 
 namespace berth::cli {
 namespace {
 
+constexpr int kTimedOutCode = daemon::Info(daemon::Kind::kTimedOut).exit_code;
+
 // The services' part is the guest's to tell: where it cannot, the phases are there all the same.
 json WithServices(Client& client, const std::string& name, const json& vm) {
-  const std::string state = vm.value("state", "");
-  if (state != "Running" || vm.value("paused", false)) {
-    const std::string now = state == "Running" ? "paused" : state;
-    return BootReport(vm["boot"], nullptr, name + " is " + now + "; only its guest knows them");
+  if (const std::string why = WhyNoServices(vm); !why.empty()) {
+    return BootReport(vm["boot"], nullptr, name + why);
   }
   const auto services = client.Call("compute.vm.service", {{"name", name}, {"verb", "ls"}},
                                     Deadline::In(kServiceLook));
+  if (!services && services.error().exit_code == kTimedOutCode) {
+    return BootReport(vm["boot"], nullptr, "the agent of " + name + " did not answer in time");
+  }
   if (!services) return BootReport(vm["boot"], nullptr, services.error().message);
   return BootReport(vm["boot"], &*services, {});
 }

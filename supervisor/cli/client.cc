@@ -9,11 +9,13 @@
 #include <cstring>
 
 #include "protocol/base/io.h"
+#include "protocol/base/text.h"
 #include "supervisor/daemon/kinds.h"
 
 namespace berth::cli {
 namespace {
 
+constexpr size_t kMaxShownBytes = 256;
 constexpr auto kSendTimeout = std::chrono::seconds(10);
 // An answer of status or events; far above what berthd sends.
 constexpr size_t kMaxAnswerBytes = 64UL * 1024 * 1024;
@@ -53,6 +55,18 @@ Failure FromRpcError(const json& error) {
     failure.exit_code = daemon::kExitUsage;
   }
   return failure;
+}
+
+// Says which of the parameters it is.
+std::string NotUtf8(const json& params) {
+  for (const auto& [pointer, value] : params.flatten().items()) {
+    const auto* text = value.get_ptr<const std::string*>();
+    if (text != nullptr && Utf8(*text) != *text) {
+      return fmt::format("{} is not UTF-8: '{}'; give it in UTF-8, berthd takes nothing else",
+                         pointer.substr(1), Printable(*text, kMaxShownBytes));
+    }
+  }
+  return "an argument's name is not UTF-8";
 }
 
 }  // namespace
@@ -118,7 +132,7 @@ Outcome<json> Client::Call(const std::string& method, json params, Deadline dead
   try {
     text = request.dump() + "\n";
   } catch (const json::exception&) {
-    return std::unexpected(Failure{daemon::kExitUsage, "an argument is not UTF-8"});
+    return std::unexpected(Failure{daemon::kExitUsage, NotUtf8(request["params"])});
   }
   if (auto sent = WriteFull(fd_.get(), text, Deadline::In(kSendTimeout)); !sent) {
     return std::unexpected(ToFailure(daemon::kExitUnreachable, sent.error()));

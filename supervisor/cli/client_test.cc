@@ -150,5 +150,14 @@ TEST_F(ClientTest, NoDaemonAndADeadOneAreToldApart) {
   EXPECT_THAT(dead.error().message, HasSubstr("ECONNREFUSED"));
 }
 
+TEST_F(ClientTest, AnArgumentThatIsNoUtf8IsNamed) {
+  auto client = Client::Connect(path());
+  ASSERT_TRUE(client);
+  const auto answer = client->Call("m", {{"name", "vm"}, {"argv", {"ls", "caf\xe9"}}}, Soon());
+  ASSERT_FALSE(answer);
+  EXPECT_EQ(answer.error().exit_code, 2);
+  EXPECT_THAT(answer.error().message, HasSubstr("argv/1 is not UTF-8: 'caf?'"));
+}
+
 }  // namespace
 }  // namespace berth::cli

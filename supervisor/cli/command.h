@@ -18,8 +18,8 @@ namespace berth::cli {
 
 // For calls that berthd answers from what it knows.
 inline constexpr auto kQuickCall = std::chrono::seconds(30);
-// For a look at a guest's services, which its agent may be slow to give.
-inline constexpr auto kServiceLook = std::chrono::seconds(120);
+// For a look at a guest's services beside something else: an agent that is slow to give it is left.
+inline constexpr auto kServiceLook = std::chrono::seconds(5);
 // For calls that wait for a VM; each of its phases has a deadline in berthd.
 inline constexpr auto kVmCall = std::chrono::hours(4);
 

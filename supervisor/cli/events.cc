@@ -21,7 +21,8 @@ std::string RenderEvent(const json& event) {
     text += event.value("kind", "") + ": ";
   }
   text += event.value("why", "");
-  if (event.contains("count")) text += fmt::format(" ({} so far)", event.value("count", 0));
+  if (event.contains("count"))
+    text += fmt::format(" ({} so far)", event.value("count", uint64_t{0}));
   return OneLine(text);
 }
 

@@ -50,9 +50,9 @@ std::string Since(const json& row, double now_ms) {
 std::string LastExit(const json& row) {
   const json last = row.value("last_exit", json());
   if (!last.is_object()) return "-";
-  if (last.contains("code")) return std::to_string(last.value("code", 0));
-  const int signal = last.value("signal", 0);
-  const char* name = sigabbrev_np(signal);
+  if (last.contains("code")) return std::to_string(last.value("code", uint64_t{0}));
+  const auto signal = last.value("signal", uint64_t{0});
+  const char* name = signal < NSIG ? sigabbrev_np(static_cast<int>(signal)) : nullptr;
   return name != nullptr ? "SIG" + std::string(name) : "signal " + std::to_string(signal);
 }
 
@@ -134,6 +134,15 @@ std::string RenderServices(const json& answer, size_t width) {
                Since(row, now_ms), LastExit(row), Text(row, "detail")});
   }
   return table.Render(width);
+}
+
+std::string WhyNoServices(const json& vm) {
+  const std::string state = vm.value("state", "");
+  if (state != "Running") return " is " + state + "; only its guest knows them";
+  if (vm.value("paused", false)) return " is paused; only its guest knows them";
+  const json agent = vm.value("agent", json::object());
+  if (agent.value("state", "") != "lost") return {};
+  return "'s agent is lost: " + agent.value("why", "");
 }
 
 json BootReport(const json& boot, const json* answer, const std::string& why_none) {

@@ -13,14 +13,17 @@ namespace berth::cli {
 // The answer of compute.vm.service as a table. `width` as in Table.
 std::string RenderServices(const nlohmann::json& answer, size_t width);
 
+// Why a VM, as status shows it, cannot be asked for its services: "… is paused", without its name.
+// Empty: it can.
+std::string WhyNoServices(const nlohmann::json& vm);
+
 // What compute.vm.status has under "boot", with what the services say of it (nullptr: they were not
 // asked, for the reason that `why_none` gives):
 //   phases          as they are, "guest_clock" marking those by the guest's word
 //   kernel_ms       when the guest's kernel started, since the hypervisor's exec
-//   services        [{name, at_ms, took_ms, exec_ms, waits_for}], longest first: blame. at_ms is
-//   since
-//                   the kernel started, exec_ms since the hypervisor's exec: when it was first
-//                   ready
+//   services        [{name, at_ms, took_ms, exec_ms, waits_for}], longest first: blame. When it
+//                   was first ready: at_ms since the kernel started, exec_ms since the
+//                   hypervisor's exec
 //   critical_chain  the last of them to be ready, what it waited for, and so on
 nlohmann::json BootReport(const nlohmann::json& boot, const nlohmann::json* answer,
                           const std::string& why_none);

@@ -42,6 +42,26 @@ TEST(RenderServices, SaysWhatEachDoesAndSinceWhen) {
             "bad   backoff       -        -    7         in 1 s  3\n");
 }
 
+TEST(RenderServices, ShowsAGuestsNumbersAsItSaysThem) {
+  const json answer = {{"guest_ms", 1},
+                       {"services",
+                        {{{"name", "a"}, {"last_exit", {{"code", 4294967295U}}}},
+                         {{"name", "b"}, {"last_exit", {{"signal", 4294967295U}}}}}}};
+  EXPECT_THAT(RenderServices(answer, 0), HasSubstr(" 4294967295"));
+  EXPECT_THAT(RenderServices(answer, 0), HasSubstr("signal 4294967295"));
+}
+
+TEST(WhyNoServices, IsTheStateOrTheAgentsLoss) {
+  json vm = {{"state", "Running"}, {"agent", {{"state", "up"}, {"why", ""}}}};
+  EXPECT_EQ(WhyNoServices(vm), "");
+  vm["agent"] = {{"state", "lost"}, {"why", "ECONNRESET"}};
+  EXPECT_EQ(WhyNoServices(vm), "'s agent is lost: ECONNRESET");
+  vm["paused"] = true;
+  EXPECT_THAT(WhyNoServices(vm), HasSubstr("paused"));
+  vm["state"] = "Stopped";
+  EXPECT_THAT(WhyNoServices(vm), HasSubstr("Stopped"));
+}
+
 TEST(BootReport, BlamesTheLongestFirstOnBothClocks) {
   const json answer = Answer();
   const json report = BootReport(Boot(), &answer, {});

@@ -24,7 +24,7 @@ std::string Agent(const json& instance) {
   std::string text = agent.value("state", "");
   if (agent.contains("build_id")) {
     text += fmt::format(", build {}, protocol generation {}, start {}", agent.value("build_id", ""),
-                        agent.value("generation", 0), agent.value("starts", 0));
+                        agent.value("generation", uint64_t{0}), agent.value("starts", uint64_t{0}));
   }
   if (const std::string why = agent.value("why", ""); !why.empty()) text += ": " + why;
   return text;
