@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "protocol/base/log.h"
 
-
 #include <unistd.h>
 
 #include <algorithm>

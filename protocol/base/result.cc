@@ -164,9 +164,7 @@ std::string ErrnoName(int errnum) {
   return "errno " + std::to_string(errnum);
 }
 
-std::string ErrnoText(int errnum) {
-  return ErrnoName(errnum) + " (" + std::strerror(errnum) + ")";
-}
+std::string ErrnoText(int errnum) { return ErrnoName(errnum) + " (" + std::strerror(errnum) + ")"; }
 
 std::string Error::Message() const {
   std::string text(step.name());
