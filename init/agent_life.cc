@@ -3,7 +3,7 @@
 
 #include <utility>
 
-#include "init/services.h"
+#include "init/wait_status.h"
 
 namespace berth::init {
 

@@ -7,7 +7,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "init/services.h"
+#include "init/wait_status.h"
 
 namespace berth::init {
 namespace {

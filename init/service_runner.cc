@@ -19,7 +19,7 @@
 #include "init/mounts.h"
 #include "init/service_sockets.h"
 #include "init/service_spawn.h"
-#include "init/services.h"
+#include "init/wait_status.h"
 
 namespace berth::init {
 namespace {

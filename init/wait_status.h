@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // How a process ended, for people.
-#ifndef BERTH_INIT_SERVICES_H_
-#define BERTH_INIT_SERVICES_H_
+#ifndef BERTH_INIT_WAIT_STATUS_H_
+#define BERTH_INIT_WAIT_STATUS_H_
 
 #include <string>
 
@@ -13,4 +13,4 @@ std::string DescribeWaitStatus(int wait_status);
 
 }  // namespace berth::init
 
-#endif  // BERTH_INIT_SERVICES_H_
+#endif  // BERTH_INIT_WAIT_STATUS_H_

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "init/services.h"
+#include "init/wait_status.h"
 
 #include <signal.h>
 #include <sys/wait.h>
