@@ -131,8 +131,7 @@ std::optional<Result<>> ServiceServer::Serve(Client& client, const ServiceReques
   if (request.verb == ServiceVerb::kConfigure) {
     if (configured_) return Fail("configure", EALREADY, "already configured in this boot");
     if (graph.too_late_to_configure()) {
-      return Fail("configure", ETIMEDOUT,
-                  "the services that wait for it have started without it",
+      return Fail("configure", ETIMEDOUT, "the services that wait for it have started without it",
                   "raise configure_timeout in the image's init.toml");
     }
     if (auto taken = configure(text); !taken) return taken;
