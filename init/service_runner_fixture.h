@@ -24,6 +24,7 @@
 
 #include <filesystem>
 #include <fstream>
+#include <thread>
 
 #include "init/netlink.h"
 #include "init/service_command.h"

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "init/service_runner_fixture.h"
 
-#include <thread>
-
 namespace berth::init {
 namespace {
 

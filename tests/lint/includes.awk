@@ -34,7 +34,7 @@ FNR == 1 {
   sub(/>.*/, "", name)
   first = name
   sub(/\/.*/, "", first)
-  if (!(path ~ /_test\.cc$/) && ((folder, first) in denied || (folder, name) in denied))
+  if (!(path ~ /(_test\.cc|_fixture\.h)$/) && ((folder, first) in denied || (folder, name) in denied))
     print path ":" FNR ": " folder " may not include <" name ">"
 }
 
