@@ -47,6 +47,12 @@ int Main(int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     fmt::print(stderr, "berth: {}; berth --help shows the way\n", error.what());
     return daemon::kExitUsage;
+  } catch (const json::exception& error) {
+    fmt::print(stderr,
+               "berth: berthd's answer is not as this berth knows it ({}); are both of one "
+               "release?\n",
+               error.what());
+    return daemon::kExitBerthFailed;
   }
 }
 

@@ -140,7 +140,7 @@ std::string WhyNoServices(const json& vm) {
   const std::string state = vm.value("state", "");
   if (state != "Running") return " is " + state + "; only its guest knows them";
   if (vm.value("paused", false)) return " is paused; only its guest knows them";
-  const json agent = vm.value("agent", json::object());
+  const json agent = vm.value("instance", json::object()).value("agent", json::object());
   if (agent.value("state", "") != "lost") return {};
   return "'s agent is lost: " + agent.value("why", "");
 }

@@ -52,9 +52,13 @@ TEST(RenderServices, ShowsAGuestsNumbersAsItSaysThem) {
 }
 
 TEST(WhyNoServices, IsTheStateOrTheAgentsLoss) {
-  json vm = {{"state", "Running"}, {"agent", {{"state", "up"}, {"why", ""}}}};
+  // As compute.vm.status answers (supervisor/daemon/render_vm.cc).
+  json vm = {{"state", "Running"},
+             {"agent", "up"},
+             {"instance", {{"agent", {{"state", "up"}, {"why", ""}}}}}};
   EXPECT_EQ(WhyNoServices(vm), "");
-  vm["agent"] = {{"state", "lost"}, {"why", "ECONNRESET"}};
+  vm["agent"] = "lost";
+  vm["instance"]["agent"] = {{"state", "lost"}, {"why", "ECONNRESET"}};
   EXPECT_EQ(WhyNoServices(vm), "'s agent is lost: ECONNRESET");
   vm["paused"] = true;
   EXPECT_THAT(WhyNoServices(vm), HasSubstr("paused"));
