@@ -2,24 +2,19 @@
 #include "tests/e2e/bare_vm.h"
 
 #include <gtest/gtest.h>
-#include <poll.h>
 #include <stdlib.h>
-#include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
 
-#include "protocol/base/io.h"
 #include "protocol/base/result.h"
-#include "protocol/base/unique_fd.h"
 #include "tests/e2e/host.h"
 
 namespace berth::e2e {
 
-BareVm::BareVm(const std::string& image, Vsock vsock) {
+BareVm::BareVm(const std::string& image, Vsock vsock, const std::vector<std::string>& more) {
   std::string pattern = "/tmp/be2e-XXXXXX";
   if (mkdtemp(pattern.data()) == nullptr) ADD_FAILURE() << "mkdtemp: " << ErrnoName(errno);
   dir_ = pattern;
@@ -65,6 +60,7 @@ BareVm::BareVm(const std::string& image, Vsock vsock) {
                                  disks[i].value("path", ""),
                              "-device", "virtio-blk-device,drive=" + id});
   }
+  argv.insert(argv.end(), more.begin(), more.end());
   if (vsock == Vsock::kNobodyListens) {
     const std::string vhost = dir_ + "/vhost.sock";
     argv.insert(argv.end(), {"-chardev", "socket,id=vs0,server=on,path=" + vhost, "-device",
@@ -82,25 +78,9 @@ BareVm::BareVm(const std::string& image, Vsock vsock) {
 }
 
 void BareVm::PressPowerButton() {
-  const UniqueFd fd(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  (dir_ + "/qmp.sock").copy(address.sun_path, sizeof(address.sun_path) - 1);
-  ASSERT_EQ(connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)), 0)
-      << ErrnoName(errno);
-  const auto written =
-      WriteFull(fd.get(), R"({"execute":"qmp_capabilities"}{"execute":"system_powerdown"})",
-                Deadline::In(10s));
-  ASSERT_TRUE(written) << written.error().Message();
-  // The greeting and two answers, before the connection goes.
-  std::string said;
-  while (said.find("POWERDOWN") == std::string::npos) {
-    ASSERT_TRUE(PollFor(fd.get(), POLLIN, Deadline::In(10s))) << said;
-    char text[512];
-    const ssize_t n = read(fd.get(), text, sizeof(text));
-    ASSERT_GT(n, 0) << said;
-    said.append(text, static_cast<size_t>(n));
-  }
+  const UniqueFd qmp =
+      Converse(dir_ + "/qmp.sock",
+               R"({"execute":"qmp_capabilities"}{"execute":"system_powerdown"})", "POWERDOWN");
 }
 
 BareVm::~BareVm() {

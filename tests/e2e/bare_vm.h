@@ -7,6 +7,7 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "tests/e2e/process.h"
 
@@ -19,8 +20,8 @@ class BareVm {
     kNobodyListens,  // it has one, and connections to the host are refused
   };
 
-  // Boots `image`, a folder with an image.json, as microvm.
-  BareVm(const std::string& image, Vsock vsock);
+  // Boots `image`, a folder with an image.json, as microvm, with `more` for QEMU.
+  BareVm(const std::string& image, Vsock vsock, const std::vector<std::string>& more = {});
   BareVm(const BareVm&) = delete;
   BareVm& operator=(const BareVm&) = delete;
   ~BareVm();

@@ -3,8 +3,10 @@
 
 #include <dirent.h>
 #include <gtest/gtest.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -13,7 +15,9 @@
 #include <iterator>
 #include <nlohmann/json.hpp>
 
+#include "protocol/base/io.h"
 #include "protocol/base/result.h"
+#include "protocol/base/unix_address.h"
 
 namespace berth::e2e {
 namespace {
@@ -104,6 +108,29 @@ std::string Host::State(const std::string& vm) {
     return {};
   }
   return json["state"].get<std::string>();
+}
+
+UniqueFd Converse(const std::string& path, std::string_view request, std::string_view awaited) {
+  const Deadline deadline = Deadline::In(30s);
+  UniqueFd fd(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  const auto address = UnixAddress("connect", path);
+  if (!address ||
+      connect(fd.get(), reinterpret_cast<const sockaddr*>(&*address), sizeof(*address)) != 0) {
+    ADD_FAILURE() << path << ": " << ErrnoName(errno);
+    return {};
+  }
+  std::string said;
+  auto spoken = WriteFull(fd.get(), request, deadline);
+  while (spoken && !said.contains(awaited)) {
+    spoken = PollFor(fd.get(), POLLIN, deadline);
+    char text[512];
+    const ssize_t n = spoken ? read(fd.get(), text, sizeof(text)) : 0;
+    if (n <= 0) break;
+    said.append(text, static_cast<size_t>(n));
+  }
+  if (said.contains(awaited)) return fd;
+  ADD_FAILURE() << path << " answered \"" << said << "\" to " << request;
+  return {};
 }
 
 std::vector<pid_t> ProcessesNaming(const std::string& text) {

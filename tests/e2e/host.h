@@ -7,8 +7,10 @@
 
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
+#include "protocol/base/unique_fd.h"
 #include "tests/e2e/process.h"
 
 namespace berth::e2e {
@@ -54,6 +56,10 @@ class Host {
   std::string state_dir_;
   std::unique_ptr<Process> daemon_;
 };
+
+// A connection to a Unix socket on which `request` was sent and something that holds `awaited` has
+// come back; empty, and the test fails, where it does not within 30 s.
+UniqueFd Converse(const std::string& path, std::string_view request, std::string_view awaited);
 
 // The processes whose command line names `text`.
 std::vector<pid_t> ProcessesNaming(const std::string& text);

@@ -180,8 +180,8 @@ TEST(Init, CheckNamesTwentyMistakesByLine) {
 TEST(Init, CheckPassesTheConfigurationsOfTheOtherTests) {
   const std::string images = SourceDir() + "/tests/e2e/images";
   for (const char* name :
-       {"/init/services.toml", "/init/fatal-mount.toml", "/init/unreachable.toml",
-        "/init/crash-shutdown.toml", "/debian/init.toml"}) {
+       {"/init/services.toml", "/init/dhcp.toml", "/init/job.toml", "/init/fatal-mount.toml",
+        "/init/unreachable.toml", "/init/crash-shutdown.toml", "/debian/init.toml"}) {
     const Outcome check = RunCommand({GuestBinDir() + "/berth-init", "--check", images + name});
     EXPECT_EQ(check.code, 0) << name << ": " << check;
   }
@@ -206,6 +206,21 @@ TEST(Init, TwentyMistakesDoNotKeepAGoodServiceFromRunning) {
       << console;
 }
 
+TEST(Init, AConnectionOverVsockStartsTheServiceThatListensThere) {
+  Host host;
+  host.Up("vm", "init-services");
+  ASSERT_EQ(AwaitInGuest(host, "berth-init status called | grep -q waiting").code, 0);
+  // In the dialect of the vsock device: docs/vsock.md. The guest's kernel takes the connection.
+  const UniqueFd call = Converse(host.VmDir("vm") + "/vsock.sock", "CONNECT 7000\n", "OK ");
+  EXPECT_EQ(AwaitInGuest(host, "berth-init status called | grep -q ready").code, 0);
+}
+
+TEST(Init, AMainThatEndsAtOnceIsHeardAllTheSame) {
+  Host host;
+  const Outcome run = host.Berth({"run", "--accel", "tcg", Image("init-job")});
+  EXPECT_EQ(run.code, 3) << run;
+}
+
 // --- With nobody to talk to: QEMU alone, no berthd. ---
 
 TEST(Init, ServicesStartWhereNoHostAnswers) {
@@ -215,6 +230,16 @@ TEST(Init, ServicesStartWhereNoHostAnswers) {
   // The main service's end is the machine's.
   EXPECT_EQ(vm.qemu().Wait(Deadline::In(60s)).code, 0) << vm.qemu().so_far();
   EXPECT_TRUE(vm.qemu().so_far().out.contains("early runs"));
+}
+
+TEST(Init, ADhcpClientOfTheImageGetsItsAddress) {
+  BareVm vm(Image("init-dhcp"), BareVm::Vsock::kNobodyListens,
+            {"-netdev", "user,id=n0", "-device", "virtio-net-device,netdev=n0"});
+  EXPECT_TRUE(vm.qemu().WaitForOutput("online: the main service has ended", Deadline::In(60s)))
+      << vm.qemu().so_far();
+  EXPECT_TRUE(vm.qemu().so_far().out.contains("inet 10.0.2.15/24")) << vm.qemu().so_far();
+  EXPECT_TRUE(vm.qemu().so_far().out.contains("default via 10.0.2.2")) << vm.qemu().so_far();
+  EXPECT_EQ(vm.qemu().Wait(Deadline::In(60s)).code, 0) << vm.qemu().so_far();
 }
 
 TEST(Init, ThePowerButtonEndsTheMachineInStages) {
