@@ -218,6 +218,12 @@ Parsed<int> ParseSignal(std::string_view text) {
       (nearest.empty() ? "" : "; did you mean \"SIG" + std::string(nearest) + "\"?"));
 }
 
+std::string SignalName(int number) {
+  const auto* row = std::ranges::find(kSignalNumbers, number, &NamedNumber<int>::value);
+  return row != std::end(kSignalNumbers) ? "SIG" + std::string(row->name)
+                                         : "signal " + std::to_string(number);
+}
+
 Parsed<mode_t> ParseMode(std::string_view text) {
   const auto mode = WholeNumber(text, 8);
   if (!mode || *mode > 07777) {

@@ -25,6 +25,7 @@ inline constexpr Milliseconds kMaxDuration{std::chrono::hours(24)};
 Parsed<Milliseconds> ParseDuration(std::string_view text);  // "500ms", "10s", "2m", "1h", "10"
 Parsed<uint64_t> ParseSize(std::string_view text);          // "64M", "1G", "4096"
 Parsed<int> ParseSignal(std::string_view text);             // "SIGTERM", "TERM", "15"
+std::string SignalName(int number);                         // "SIGTERM", "signal 40"
 Parsed<mode_t> ParseMode(std::string_view text);            // "0644"
 Parsed<int> ParseCapability(std::string_view text);         // "CAP_NET_ADMIN", "net_admin"
 Parsed<int> ParseRlimitName(std::string_view text);         // "nofile": RLIMIT_NOFILE

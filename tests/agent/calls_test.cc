@@ -245,32 +245,37 @@ TEST(ReadyTest, SilentAndHostileCallersDoNotKeepTheAgentOut) {
   ASSERT_TRUE(report) << report.error().Message();
 }
 
-TEST(ReadyTest, AnotherGenerationIsAnErrorAtOnce) {
-  const TempDir dir;
+// A host that listens, and a guest that has dialled.
+struct OneRing {
+  OneRing() {
+    const auto endpoint = guest::UnixEndpoint(listener->path()).value();
+    EXPECT_EQ(connect(caller.fd(), endpoint.data(), static_cast<socklen_t>(endpoint.size())), 0);
+  }
+  auto Wait(std::chrono::nanoseconds patience) {
+    return Await(context, listener->Wait(Deadline::In(patience)));
+  }
+
+  TempDir dir;
   asio::io_context context;
-  const auto listener =
+  std::unique_ptr<guest::ReadyListener> listener =
       guest::ReadyListener::Bind(context.get_executor(), dir / "vsock.sock").value();
-  const auto endpoint = guest::UnixEndpoint(listener->path()).value();
-  RawClient guest_agent(UniqueFd(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)));
-  ASSERT_EQ(connect(guest_agent.fd(), endpoint.data(), static_cast<socklen_t>(endpoint.size())), 0);
-  guest_agent.SendBytes(HelloBytes(40, 42));
-  const auto report = Await(context, listener->Wait(Deadline::In(kPatience)));
+  RawClient caller{UniqueFd(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0))};
+};
+
+TEST(ReadyTest, AnotherGenerationIsAnErrorAtOnce) {
+  OneRing ring;
+  ring.caller.SendBytes(HelloBytes(40, 42));
+  const auto report = ring.Wait(kPatience);
   ASSERT_FALSE(report);
   EXPECT_EQ(report.error().errnum, EPROTONOSUPPORT);
   EXPECT_THAT(report.error().detail, HasSubstr("40–42"));
-  EXPECT_EQ(guest_agent.ReadFailure().errnum(), EPROTONOSUPPORT);
+  EXPECT_EQ(ring.caller.ReadFailure().errnum(), EPROTONOSUPPORT);
 }
 
 TEST(ReadyTest, TimeoutNamesTheCallersThatWereRefused) {
-  const TempDir dir;
-  asio::io_context context;
-  const auto listener =
-      guest::ReadyListener::Bind(context.get_executor(), dir / "vsock.sock").value();
-  const auto endpoint = guest::UnixEndpoint(listener->path()).value();
-  RawClient stranger(UniqueFd(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)));
-  ASSERT_EQ(connect(stranger.fd(), endpoint.data(), static_cast<socklen_t>(endpoint.size())), 0);
-  stranger.SendBytes(PingBytes("who?"));
-  const auto report = Await(context, listener->Wait(Deadline::In(200ms)));
+  OneRing ring;
+  ring.caller.SendBytes(PingBytes("who?"));
+  const auto report = ring.Wait(200ms);
   ASSERT_FALSE(report);
   EXPECT_EQ(report.error().errnum, ETIMEDOUT);
   EXPECT_THAT(report.error().detail, HasSubstr("1 other connections came"));
@@ -339,17 +344,11 @@ TEST(ReadyTest, MoreCallersThanTheBudgetOfASecondWait) {
 }
 
 TEST(ReadyTest, AMessageLargerThanAReadyIsRefusedByItsHeader) {
-  const TempDir dir;
-  asio::io_context context;
-  const auto listener =
-      guest::ReadyListener::Bind(context.get_executor(), dir / "vsock.sock").value();
-  const auto endpoint = guest::UnixEndpoint(listener->path()).value();
-  RawClient stranger(UniqueFd(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)));
-  ASSERT_EQ(connect(stranger.fd(), endpoint.data(), static_cast<socklen_t>(endpoint.size())), 0);
+  OneRing ring;
   const auto header = wire::EncodeHeader(
       {wire::FrameKind::kMessage, {}, static_cast<uint32_t>(wire::kMaxReadyBytes + 1)});
-  stranger.SendBytes({reinterpret_cast<const char*>(header.data()), header.size()});
-  const auto report = Await(context, listener->Wait(Deadline::In(200ms)));
+  ring.caller.SendBytes({reinterpret_cast<const char*>(header.data()), header.size()});
+  const auto report = ring.Wait(200ms);
   ASSERT_FALSE(report);
   EXPECT_THAT(report.error().detail, HasSubstr("the limit is 65536"));
 }

@@ -127,36 +127,41 @@ TEST(ServiceTest, ACallThatTakesLongHoldsUpNoOther) {
   EXPECT_TRUE(slow.ReadMessage().has_service_reply());
 }
 
-TEST(ServiceTest, AHostThatLeavesFreesItsPlaceAtPidOne) {
+// A call that PID 1 has and does not answer.
+struct HeldCall {
+  HeldCall() {
+    client.SendBytes(HelloBytes() + CallBytes(v1::ServiceCall::STOP, "web", 3'600'000));
+    pid1_end = held.get_future().get();
+  }
+  void ExpectPidOneLetGo() const {
+    pollfd watched{pid1_end.get(), POLLIN | POLLHUP, 0};
+    EXPECT_EQ(poll(&watched, 1, 60'000), 1) << "the agent still waits for PID 1";
+  }
+
   AgentRig rig;
   std::promise<UniqueFd> held;
-  ScriptedPid1 pid1(rig.service_path(),
-                    [&](const Asked&, UniqueFd& fd) { held.set_value(std::move(fd)); });
-  RawClient client(rig.Connect());
-  client.SendBytes(HelloBytes() + CallBytes(v1::ServiceCall::STOP, "web", 3'600'000));
-  const UniqueFd pid1_end = held.get_future().get();
-  client.Close();
-  pollfd watched{pid1_end.get(), POLLIN | POLLHUP, 0};
-  EXPECT_EQ(poll(&watched, 1, 60'000), 1) << "the agent still waits for PID 1";
-  EXPECT_TRUE(Eventually([&] { return rig.Connections() == 0; }));
+  ScriptedPid1 pid1{rig.service_path(),
+                    [this](const Asked&, UniqueFd& fd) { held.set_value(std::move(fd)); }};
+  RawClient client{rig.Connect()};
+  UniqueFd pid1_end;
+};
+
+TEST(ServiceTest, AHostThatLeavesFreesItsPlaceAtPidOne) {
+  HeldCall call;
+  call.client.Close();
+  call.ExpectPidOneLetGo();
+  EXPECT_TRUE(Eventually([&] { return call.rig.Connections() == 0; }));
 }
 
 TEST(ServiceTest, AHostThatLeavesWithAnotherCallOnItsWayFreesItsPlaceToo) {
-  AgentRig rig;
-  std::promise<UniqueFd> held;
-  ScriptedPid1 pid1(rig.service_path(),
-                    [&](const Asked&, UniqueFd& fd) { held.set_value(std::move(fd)); });
-  RawClient client(rig.Connect());
-  client.SendBytes(HelloBytes() + CallBytes(v1::ServiceCall::STOP, "web", 3'600'000));
-  const UniqueFd pid1_end = held.get_future().get();
-  client.SendBytes(PingBytes());
+  HeldCall call;
+  call.client.SendBytes(PingBytes());
   // The agent has seen it when it has answered another that came later.
-  RawClient other(rig.Connect());
+  RawClient other(call.rig.Connect());
   other.SendBytes(HelloBytes() + PingBytes());
   EXPECT_TRUE(other.ReadMessage().has_pong());
-  client.Close();
-  pollfd watched{pid1_end.get(), POLLIN | POLLHUP, 0};
-  EXPECT_EQ(poll(&watched, 1, 60'000), 1) << "the agent still waits for PID 1";
+  call.client.Close();
+  call.ExpectPidOneLetGo();
 }
 
 TEST(ServiceTest, AnotherPidOneIsSaidToBeNone) {
