@@ -108,6 +108,41 @@ asio::awaitable<Result<>> WriteFailure(wire::Channel& channel, const std::string
 
 }  // namespace
 
+struct Agent::StreamRow {
+  v1::Envelope::BodyCase request;
+  uint32_t since;  // the generation that has it first
+  asio::awaitable<Result<>> (Agent::*serve)(std::unique_ptr<wire::Channel> channel,
+                                            const v1::Envelope& request, std::string greeting);
+};
+
+struct Agent::CallRow {
+  v1::Envelope::BodyCase request;
+  uint32_t since;
+  // It may take long: the host need not wait so long for our Hello.
+  bool slow;
+  asio::awaitable<Result<v1::Envelope>> (Agent::*answer)(wire::Channel& channel,
+                                                         const v1::Envelope& request);
+};
+
+const Agent::StreamRow* Agent::FindStream(const v1::Envelope& request, uint32_t generation) {
+  static constexpr StreamRow kStreams[] = {
+      {v1::Envelope::kExecStart, 1, &Agent::ServeExec},
+      {v1::Envelope::kFollow, wire::kServiceGeneration, &Agent::ServeFollow},
+  };
+  const auto* const row = std::ranges::find(kStreams, request.body_case(), &StreamRow::request);
+  return row != std::end(kStreams) && generation >= row->since ? row : nullptr;
+}
+
+const Agent::CallRow* Agent::FindCall(const v1::Envelope& request, uint32_t generation) {
+  static constexpr CallRow kCalls[] = {
+      {v1::Envelope::kPing, 1, false, &Agent::AnswerPing},
+      {v1::Envelope::kShutdown, 1, false, &Agent::AnswerShutdown},
+      {v1::Envelope::kServiceCall, wire::kServiceGeneration, true, &Agent::AnswerService},
+  };
+  const auto* const row = std::ranges::find(kCalls, request.body_case(), &CallRow::request);
+  return row != std::end(kCalls) && generation >= row->since ? row : nullptr;
+}
+
 Agent::Agent(asio::io_context& context, AgentOptions options)
     : context_(context),
       listener_(context, options.listener.Release()),
@@ -286,7 +321,6 @@ asio::awaitable<Result<uint32_t>> Agent::Greet(wire::Channel& channel, std::stri
 
 asio::awaitable<Result<>> Agent::ServeCalls(std::unique_ptr<wire::Channel> channel,
                                             std::string greeting, uint32_t generation) {
-  const bool with_services = generation >= wire::kServiceGeneration;
   for (;;) {
     if (!greeting.empty() && !channel->HasUnreadBytes()) {
       // No request came along with the Hello: the host may be waiting for ours.
@@ -302,24 +336,25 @@ asio::awaitable<Result<>> Agent::ServeCalls(std::unique_ptr<wire::Channel> chann
     Result<v1::Envelope> answer = Fail("call", EPROTO, "data outside of a session");
     if ((*frame)->kind == wire::FrameKind::kMessage) {
       const auto request = wire::DecodeMessage((*frame)->payload);
-      if (request && request->has_exec_start()) {
-        co_return co_await ServeExec(std::move(channel), request->exec_start(),
-                                     std::move(greeting));
+      const StreamRow* const stream = request ? FindStream(*request, generation) : nullptr;
+      if (stream != nullptr) {
+        co_return co_await (this->*stream->serve)(std::move(channel), *request,
+                                                  std::move(greeting));
       }
-      if (request && request->has_follow() && with_services) {
-        co_return co_await ServeFollow(std::move(channel), request->follow(), std::move(greeting));
-      }
-      if (request && request->has_service_call() && with_services) {
-        // It may take long: the host need not wait so long for our Hello.
+      const CallRow* const call = request ? FindCall(*request, generation) : nullptr;
+      if (call != nullptr && call->slow && !greeting.empty()) {
         auto sent = co_await channel->WriteBytes(std::as_bytes(std::span(greeting)),
                                                  Deadline::In(wire::kCallTimeout));
         if (!sent) co_return sent;
         greeting.clear();
-        answer = co_await AnswerService(*channel, request->service_call());
-        // The host has closed: nobody is there to be told.
+      }
+      if (call != nullptr) {
+        answer = co_await (this->*call->answer)(*channel, *request);
         if (!answer && answer.error().errnum == ECANCELED) co_return Result<>{};
+      } else if (request) {
+        answer = Fail("call", EPROTO, "a message that opens no call");
       } else {
-        answer = request ? Answer(*request) : std::unexpected(request.error());
+        answer = std::unexpected(request.error());
       }
     }
     if (!answer) {
@@ -336,40 +371,41 @@ asio::awaitable<Result<>> Agent::ServeCalls(std::unique_ptr<wire::Channel> chann
   }
 }
 
-Result<v1::Envelope> Agent::Answer(const v1::Envelope& request) {
-  v1::Envelope answer;
-  switch (request.body_case()) {
-    case v1::Envelope::kPing:
-      return AnswerPing(request.ping());
-    case v1::Envelope::kShutdown: {
-      constexpr uint64_t kMaxMs =
-          std::chrono::duration_cast<std::chrono::milliseconds>(wire::kMaxTimeout).count();
-      const auto& shutdown = request.shutdown();
-      if (!v1::Shutdown::Mode_IsValid(shutdown.mode()) || shutdown.grace_ms() > kMaxMs) {
-        return Fail("shutdown", EINVAL, "an unknown mode or an impossible grace");
-      }
-      BERTH_TRY(control_.RequestShutdown(static_cast<ShutdownMode>(shutdown.mode()),
-                                         static_cast<int64_t>(shutdown.grace_ms())));
-      answer.mutable_shutdown_ack();
-      return answer;
-    }
-    default:
-      return Fail("call", EPROTO, "a message that opens no call");
+asio::awaitable<Result<v1::Envelope>> Agent::AnswerPing(wire::Channel& /*channel*/,
+                                                        const v1::Envelope& request) {
+  co_return agent::AnswerPing(request.ping());
+}
+
+asio::awaitable<Result<v1::Envelope>> Agent::AnswerShutdown(wire::Channel& /*channel*/,
+                                                            const v1::Envelope& request) {
+  constexpr uint64_t kMaxMs =
+      std::chrono::duration_cast<std::chrono::milliseconds>(wire::kMaxTimeout).count();
+  const auto& shutdown = request.shutdown();
+  if (!v1::Shutdown::Mode_IsValid(shutdown.mode()) || shutdown.grace_ms() > kMaxMs) {
+    co_return Fail("shutdown", EINVAL, "an unknown mode or an impossible grace");
   }
+  if (auto asked = control_.RequestShutdown(static_cast<ShutdownMode>(shutdown.mode()),
+                                            static_cast<int64_t>(shutdown.grace_ms()));
+      !asked) {
+    co_return std::unexpected(asked.error());
+  }
+  v1::Envelope answer;
+  answer.mutable_shutdown_ack();
+  co_return answer;
 }
 
 asio::awaitable<Result<v1::Envelope>> Agent::AnswerService(wire::Channel& channel,
-                                                           const v1::ServiceCall& call) {
-  const auto request = ToRequest(call);
-  if (!request) co_return std::unexpected(request.error());
+                                                           const v1::Envelope& request) {
+  const auto call = ToRequest(request.service_call());
+  if (!call) co_return std::unexpected(call.error());
   const auto link = std::make_shared<ServiceLink>(context_.get_executor());
-  if (auto asked = link->Ask(service_socket_, *request, {}); !asked) {
+  if (auto asked = link->Ask(service_socket_, *call, {}); !asked) {
     co_return std::unexpected(asked.error());
   }
   // A host that closes wants no answer: PID 1 has few places for those that wait.
   asio::co_spawn(context_, CancelOnHangUp(link, channel.socket()), LogLost);
   const Deadline deadline =
-      Deadline::In(std::chrono::milliseconds(request->timeout_ms) + kServiceSlack);
+      Deadline::In(std::chrono::milliseconds(call->timeout_ms) + kServiceSlack);
   const auto outcome = co_await link->ReadAnswer(deadline);
   boost::system::error_code ignored;
   channel.socket().cancel(ignored);
@@ -380,34 +416,36 @@ asio::awaitable<Result<v1::Envelope>> Agent::AnswerService(wire::Channel& channe
 }
 
 asio::awaitable<Result<>> Agent::ServeFollow(std::unique_ptr<wire::Channel> channel,
-                                             const v1::Follow& request, std::string greeting) {
-  if (request.configure().toml().size() > wire::kMaxConfigBytes) {
+                                             const v1::Envelope& request, std::string greeting) {
+  const v1::Follow& follow = request.follow();
+  if (follow.configure().toml().size() > wire::kMaxConfigBytes) {
     const Error error{"follow", EMSGSIZE, "the configuration is too long", {}};
     co_return co_await WriteFailure(*channel, greeting, error);
   }
   if (!configured_) {
     std::optional<std::string> toml;
-    if (request.has_configure()) toml = request.configure().toml();
+    if (follow.has_configure()) toml = follow.configure().toml();
     asio::co_spawn(context_, Configure(std::move(toml)), LogLost);
   }
   co_return co_await followers_.Serve(*channel, std::move(greeting));
 }
 
 asio::awaitable<Result<>> Agent::ServeExec(std::unique_ptr<wire::Channel> channel,
-                                           const v1::ExecStart& request, std::string greeting) {
+                                           const v1::Envelope& request, std::string greeting) {
+  const v1::ExecStart& start = request.exec_start();
   Result<ExecChild> child = Fail("exec", ESHUTDOWN, "the guest is shutting down");
   if (!shutting_down_) {
-    if (const auto good = CheckExecStart(request); !good) {
+    if (const auto good = CheckExecStart(start); !good) {
       child = std::unexpected(good.error());
     } else {
-      child = StartExec(request, defaults_);
+      child = StartExec(start, defaults_);
     }
   }
   // A program that cannot be started is the host's to report, not the guest's to log.
   if (!child) co_return co_await WriteFailure(*channel, greeting, child.error());
   const auto session = sessions_.insert(
       sessions_.end(),
-      std::make_shared<ExecSession>(std::move(channel), std::move(*child), request, pool_));
+      std::make_shared<ExecSession>(std::move(channel), std::move(*child), start, pool_));
   try {
     co_await (*session)->Run(std::move(greeting));
   } catch (...) {

@@ -83,13 +83,26 @@ class Agent {
   boost::asio::awaitable<Result<uint32_t>> Greet(wire::Channel& channel, std::string& greeting);
   boost::asio::awaitable<Result<>> ServeCalls(std::unique_ptr<wire::Channel> channel,
                                               std::string greeting, uint32_t generation);
+
+  // What a connection's requests are, by their body: the tables of agent.cc.
+  struct StreamRow;
+  struct CallRow;
+  static const StreamRow* FindStream(const v1::Envelope& request, uint32_t generation);
+  static const CallRow* FindCall(const v1::Envelope& request, uint32_t generation);
+
+  // Streams: each takes the connection for the rest of its life.
   boost::asio::awaitable<Result<>> ServeExec(std::unique_ptr<wire::Channel> channel,
-                                             const v1::ExecStart& request, std::string greeting);
+                                             const v1::Envelope& request, std::string greeting);
   boost::asio::awaitable<Result<>> ServeFollow(std::unique_ptr<wire::Channel> channel,
-                                               const v1::Follow& request, std::string greeting);
-  Result<v1::Envelope> Answer(const v1::Envelope& request);
+                                               const v1::Envelope& request, std::string greeting);
+
+  // Short calls. ECANCELED: the host has closed, and nobody is there to be told.
+  boost::asio::awaitable<Result<v1::Envelope>> AnswerPing(wire::Channel& channel,
+                                                          const v1::Envelope& request);
+  boost::asio::awaitable<Result<v1::Envelope>> AnswerShutdown(wire::Channel& channel,
+                                                              const v1::Envelope& request);
   boost::asio::awaitable<Result<v1::Envelope>> AnswerService(wire::Channel& channel,
-                                                             const v1::ServiceCall& call);
+                                                             const v1::Envelope& request);
   void Complain(const Error& error);
 
   boost::asio::io_context& context_;

@@ -17,10 +17,13 @@
 namespace berth::wire {
 
 // The generation that this build speaks, and the oldest that it still does.
-inline constexpr uint32_t kGeneration = 2;
+inline constexpr uint32_t kGeneration = 3;
 inline constexpr uint32_t kOldestGeneration = 1;
 // The first that has service calls, Follow and what comes with it.
 inline constexpr uint32_t kServiceGeneration = 2;
+// The first with sessions that outlive their connection, logs, files, forwards, health, statistics,
+// and orders about time and power.
+inline constexpr uint32_t kOperatorGeneration = 3;
 
 // Built from the release and the source revision; for people.
 const char* BuildId();

@@ -85,7 +85,8 @@ HandlerResult VmExec(Service& service, json params, Caller caller) {
   auto found = service.fleet.Find(params["name"]);
   if (!found) co_return std::unexpected(found.error());
   const lifecycle::VmPtr vm = *found;
-  v1::ExecStart start = StartOf(params);
+  v1::Envelope request;
+  const v1::ExecStart& start = *request.mutable_exec_start() = StartOf(params);
   if (auto fine = CheckStart(start); !fine) co_return std::unexpected(fine.error());
   auto speaking = SpeakingInstance(*vm, "exec");
   if (!speaking) co_return std::unexpected(speaking.error());
@@ -95,7 +96,7 @@ HandlerResult VmExec(Service& service, json params, Caller caller) {
   // Recorded before it happens: who asked for what.
   vm->Note(lifecycle::EntryKind::kExec,
            caller.Text() + ": " + Printable(shown, kMaxShownCommandBytes));
-  auto fd = co_await instance->OpenExec(std::move(start), Deadline::In(kOpenTimeout));
+  auto fd = co_await instance->OpenStream(std::move(request), Deadline::In(kOpenTimeout));
   if (!fd) co_return std::unexpected(fd.error());
   co_return Answer{{{"handover", true}}, std::move(*fd)};
 }

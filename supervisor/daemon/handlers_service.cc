@@ -2,9 +2,11 @@
 #include <boost/asio/experimental/awaitable_operators.hpp>
 
 #include "protocol/base/text.h"
+#include "protocol/wire/handshake.h"
 #include "protocol/wire/limits.h"
 #include "supervisor/daemon/handlers.h"
 #include "supervisor/daemon/render_service.h"
+#include "supervisor/guest/call.h"
 #include "supervisor/lifecycle/evidence.h"
 
 namespace berth::daemon {
@@ -87,12 +89,20 @@ HandlerResult VmService(Service& service, json params, Caller caller) {
   }
   const Deadline deadline =
       Deadline::In(milliseconds(static_cast<int64_t>(call->timeout_ms())) + kSlack);
-  auto first = co_await ((*instance)->CallService(std::move(*call), deadline) || caller.gone());
+  v1::Envelope request;
+  *request.mutable_service_call() = std::move(*call);
+  auto first = co_await ((*instance)->Call(std::move(request), wire::kServiceGeneration,
+                                           v1::Envelope::kServiceReply, deadline) ||
+                         caller.gone());
   if (first.index() != 0) {
     co_return lifecycle::Refuse(Kind::kFailed, "service", ECANCELED, "the client has gone");
   }
-  const auto& reply = std::get<0>(first);
-  if (!reply) co_return std::unexpected(reply.error());
+  const auto& answer = std::get<0>(first);
+  if (!answer) co_return std::unexpected(answer.error());
+  const v1::ServiceReply* const reply = &answer->service_reply();
+  if (auto good = guest::CheckServiceReply(*reply); !good) {
+    co_return std::unexpected(ToFault(Kind::kAgentUnreachable, good.error()));
+  }
   if (reply->errnum() != 0) {
     // The guest's errno: EPERM in there is not a permission of this host.
     co_return std::unexpected(Fault{reply->errnum() == ETIMEDOUT ? Kind::kTimedOut : Kind::kFailed,

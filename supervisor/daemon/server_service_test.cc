@@ -18,7 +18,7 @@ TEST_F(ServerTest, ServicesAreToldPrintableAndOrdersAreRecorded) {
     web.set_ready_us(1500);
     reply.add_services()->set_state(static_cast<v1::ServiceReply::Service::State>(99));
     reply.set_monotonic_us(2'000'000);
-    host_.instances.at("vm").lock()->service_outcome = reply;
+    *host_.instances.at("vm").lock()->call_outcome->mutable_service_reply() = reply;
   });
   const json answer = client.Call("compute.vm.service", {{"name", "vm"}, {"verb", "ls"}})["result"];
   ASSERT_EQ(answer["services"].size(), 2U) << answer;
@@ -38,11 +38,11 @@ TEST_F(ServerTest, ServicesAreToldPrintableAndOrdersAreRecorded) {
           .contains("result"));
   OnLoop([&] {
     const auto instance = host_.instances.at("vm").lock();
-    ASSERT_EQ(instance->service_calls.size(), 2U);
-    EXPECT_EQ(instance->service_calls[0].timeout_ms(), 90'000U);
-    EXPECT_EQ(instance->service_calls[1].verb(), v1::ServiceCall::RESTART);
-    EXPECT_EQ(instance->service_calls[1].name(), "web");
-    EXPECT_EQ(instance->service_calls[1].timeout_ms(), 1500U);
+    ASSERT_EQ(instance->calls.size(), 2U);
+    EXPECT_EQ(instance->calls[0].service_call().timeout_ms(), 90'000U);
+    EXPECT_EQ(instance->calls[1].service_call().verb(), v1::ServiceCall::RESTART);
+    EXPECT_EQ(instance->calls[1].service_call().name(), "web");
+    EXPECT_EQ(instance->calls[1].service_call().timeout_ms(), 1500U);
   });
   const json events = client.Call("compute.vm.events.tail", json::object())["result"]["events"];
   EXPECT_EQ(events.back()["kind"], "service");
@@ -62,7 +62,7 @@ TEST_F(ServerTest, WhatTheGuestRefusesIsAnErrorOfItsOwn) {
       v1::ServiceReply reply;
       reply.set_errnum(errnum);
       reply.set_message(message);
-      host_.instances.at("vm").lock()->service_outcome = reply;
+      *host_.instances.at("vm").lock()->call_outcome->mutable_service_reply() = reply;
     });
     return client.Call("compute.vm.service", order)["error"]["data"];
   };
@@ -98,7 +98,7 @@ TEST_F(ServerTest, AServiceCallWhoseClientHasGoneIsGivenUp) {
     OnLoop([&] { count = host_.instances.at("vm").lock()->hanging; });
     return count;
   };
-  OnLoop([&] { host_.instances.at("vm").lock()->service_hangs = true; });
+  OnLoop([&] { host_.instances.at("vm").lock()->calls_hang = true; });
   const std::string line =
       R"({"jsonrpc":"2.0","id":1,"method":"compute.vm.service",)"
       R"("params":{"name":"vm","verb":"start","service":"slow","timeout_ms":3600000}})"
@@ -122,7 +122,7 @@ TEST_F(ServerTest, AGuestHasOnlySoManyServiceCallsAtOnce) {
   TestClient client(socket_path());
   Create(client);
   ASSERT_TRUE(client.Call("compute.vm.start", {{"name", "vm"}}).contains("result"));
-  OnLoop([&] { host_.instances.at("vm").lock()->service_hangs = true; });
+  OnLoop([&] { host_.instances.at("vm").lock()->calls_hang = true; });
   const json params = {{"name", "vm"}, {"verb", "ls"}};
   json request = {
       {"jsonrpc", "2.0"}, {"id", 0}, {"method", "compute.vm.service"}, {"params", params}};

@@ -82,9 +82,9 @@ TEST_F(ServerTest, ExecHandsOverADescriptorBehindItsAnswer) {
   char got = 0;
   OnLoop([&] {
     auto instance = host_.instances.at("vm").lock();
-    EXPECT_EQ(instance->execs.at(0).argv(1), "hi");
-    EXPECT_TRUE(instance->execs.at(0).tty());
-    EXPECT_TRUE(ReadFull(instance->exec_peer.get(), std::as_writable_bytes(std::span(&got, 1)),
+    EXPECT_EQ(instance->streams.at(0).exec_start().argv(1), "hi");
+    EXPECT_TRUE(instance->streams.at(0).exec_start().tty());
+    EXPECT_TRUE(ReadFull(instance->stream_peer.get(), std::as_writable_bytes(std::span(&got, 1)),
                          Deadline::In(kSoon)));
   });
   EXPECT_EQ(got, 'x');
@@ -109,7 +109,7 @@ TEST_F(ServerTest, AnAgentThatCannotBeReachedIsAnErrorOfItsKind) {
   Create(client);
   ASSERT_TRUE(client.Call("compute.vm.start", {{"name", "vm"}}).contains("result"));
   OnLoop([&] {
-    host_.instances.at("vm").lock()->exec_outcome =
+    host_.instances.at("vm").lock()->stream_outcome =
         lifecycle::Refuse(Kind::kAgentUnreachable, "dial-port", ECONNREFUSED, "port 1023");
   });
   const json error = client.Call("compute.vm.exec", {{"name", "vm"}, {"argv", {"true"}}})["error"];

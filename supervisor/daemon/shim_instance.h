@@ -49,10 +49,12 @@ class ShimInstance : public lifecycle::Instance, public std::enable_shared_from_
   boost::asio::awaitable<Result<>> SetPaused(bool paused, Deadline deadline) override;
   boost::asio::awaitable<Result<>> TearDown(Deadline deadline) override;
   lifecycle::Evidence CollectEvidence() const override;
-  boost::asio::awaitable<lifecycle::Outcome<UniqueFd>> OpenExec(v1::ExecStart start,
+  boost::asio::awaitable<lifecycle::Outcome<UniqueFd>> OpenStream(v1::Envelope request,
+                                                                  Deadline deadline) override;
+  boost::asio::awaitable<lifecycle::Outcome<v1::Envelope>> Call(v1::Envelope request,
+                                                                uint32_t since,
+                                                                v1::Envelope::BodyCase answer,
                                                                 Deadline deadline) override;
-  boost::asio::awaitable<lifecycle::Outcome<v1::ServiceReply>> CallService(
-      v1::ServiceCall call, Deadline deadline) override;
 
  private:
   using Self = std::shared_ptr<ShimInstance>;

@@ -250,9 +250,11 @@ Fault ShimInstance::WithAgent(Fault fault) const {
   return fault;
 }
 
-awaitable<Outcome<v1::ServiceReply>> ShimInstance::CallService(v1::ServiceCall call,
-                                                               Deadline deadline) {
-  auto reply = co_await guest::Service(executor_, paths_.VsockSocket(), std::move(call), deadline);
+awaitable<Outcome<v1::Envelope>> ShimInstance::Call(v1::Envelope request, uint32_t since,
+                                                    v1::Envelope::BodyCase answer,
+                                                    Deadline deadline) {
+  auto reply = co_await guest::Call(executor_, paths_.VsockSocket(), std::move(request), since,
+                                    answer, deadline);
   if (reply) co_return std::move(*reply);
   // What the guest refused is one thing, that it cannot be reached another.
   const Error& error = reply.error();
@@ -267,9 +269,7 @@ awaitable<Result<>> ShimInstance::AskGuestToPowerOff(std::chrono::milliseconds g
                                      static_cast<uint64_t>(grace.count()), deadline);
 }
 
-awaitable<Outcome<UniqueFd>> ShimInstance::OpenExec(v1::ExecStart start, Deadline deadline) {
-  v1::Envelope request;
-  *request.mutable_exec_start() = std::move(start);
+awaitable<Outcome<UniqueFd>> ShimInstance::OpenStream(v1::Envelope request, Deadline deadline) {
   auto socket = co_await guest::Dial(executor_, paths_.VsockSocket(), wire::kAgentPort, deadline);
   Result<> opened;
   if (!socket) {
@@ -285,7 +285,7 @@ awaitable<Outcome<UniqueFd>> ShimInstance::OpenExec(v1::ExecStart start, Deadlin
       boost::system::error_code code;
       const int fd = channel.socket().release(code);
       if (!code) co_return UniqueFd(fd);
-      opened = std::unexpected(wire::FromAsio("exec", code));
+      opened = std::unexpected(wire::FromAsio("stream", code));
     }
   }
   co_return std::unexpected(WithAgent(ToFault(Kind::kAgentUnreachable, opened.error())));

@@ -12,34 +12,6 @@ namespace berth::guest {
 
 namespace asio = boost::asio;
 
-namespace {
-
-// One call on a connection of its own. Its answer, which the generation `since` was the first to
-// have.
-asio::awaitable<Result<v1::Envelope>> Call(asio::any_io_executor executor, std::string path,
-                                           const v1::Envelope& request, uint32_t since,
-                                           Deadline deadline) {
-  auto socket = co_await Dial(executor, std::move(path), wire::kAgentPort, deadline);
-  if (!socket) co_return std::unexpected(socket.error());
-  wire::Channel channel(std::move(*socket));
-  if (auto opened = co_await Open(channel, request, deadline); !opened) {
-    co_return std::unexpected(opened.error());
-  }
-  const auto hello = co_await ReadHello(channel, deadline);
-  if (!hello) co_return std::unexpected(hello.error());
-  if (hello->generation < since) {
-    // As if it had said so: an agent that old only says that it does not know the call.
-    co_return Fail("guest", EPROTONOSUPPORT,
-                   "its agent (build " + Printable(hello->hello.build_id(), wire::kMaxNameBytes) +
-                       ") speaks protocol generation " + std::to_string(hello->generation) +
-                       ", which has no such call",
-                   "rebuild its image with this release");
-  }
-  co_return co_await ReadAnswer(channel, deadline);
-}
-
-}  // namespace
-
 Result<std::string> EncodeOpening(const v1::Envelope& request) {
   v1::Envelope hello;
   *hello.mutable_hello() = wire::MakeHello({}, {});
@@ -101,35 +73,41 @@ asio::awaitable<Result<PingReply>> Ping(asio::any_io_executor executor,
                       MonotonicNs() - asked_ns};
 }
 
+asio::awaitable<Result<v1::Envelope>> Call(asio::any_io_executor executor, std::string path,
+                                           v1::Envelope request, uint32_t since,
+                                           v1::Envelope::BodyCase answer, Deadline deadline) {
+  auto socket = co_await Dial(executor, std::move(path), wire::kAgentPort, deadline);
+  if (!socket) co_return std::unexpected(socket.error());
+  wire::Channel channel(std::move(*socket));
+  if (auto opened = co_await Open(channel, request, deadline); !opened) {
+    co_return std::unexpected(opened.error());
+  }
+  const auto hello = co_await ReadHello(channel, deadline);
+  if (!hello) co_return std::unexpected(hello.error());
+  if (hello->generation < since) {
+    // As if it had said so: an agent that old only says that it does not know the call.
+    co_return Fail("guest", EPROTONOSUPPORT,
+                   "its agent (build " + Printable(hello->hello.build_id(), wire::kMaxNameBytes) +
+                       ") speaks protocol generation " + std::to_string(hello->generation) +
+                       ", which has no such call",
+                   "rebuild its image with this release");
+  }
+  auto message = co_await ReadAnswer(channel, deadline);
+  if (message && message->body_case() != answer) {
+    co_return Fail("call", EPROTO, "the guest answered something else than our call");
+  }
+  co_return message;
+}
+
 asio::awaitable<Result<>> Shutdown(asio::any_io_executor executor, std::string vsock_socket_path,
                                    v1::Shutdown::Mode mode, uint64_t grace_ms, Deadline deadline) {
   v1::Envelope request;
   request.mutable_shutdown()->set_mode(mode);
   request.mutable_shutdown()->set_grace_ms(grace_ms);
-  const auto answer = co_await Call(executor, std::move(vsock_socket_path), request,
-                                    wire::kOldestGeneration, deadline);
+  const auto answer = co_await Call(executor, std::move(vsock_socket_path), std::move(request),
+                                    wire::kOldestGeneration, v1::Envelope::kShutdownAck, deadline);
   if (!answer) co_return std::unexpected(answer.error());
-  if (!answer->has_shutdown_ack()) {
-    co_return Fail("shutdown", EPROTO, "the guest did not acknowledge the shutdown");
-  }
   co_return Result<>{};
-}
-
-asio::awaitable<Result<v1::ServiceReply>> Service(asio::any_io_executor executor,
-                                                  std::string vsock_socket_path,
-                                                  v1::ServiceCall call, Deadline deadline) {
-  v1::Envelope request;
-  *request.mutable_service_call() = std::move(call);
-  auto answer = co_await Call(executor, std::move(vsock_socket_path), request,
-                              wire::kServiceGeneration, deadline);
-  if (!answer) co_return std::unexpected(answer.error());
-  if (!answer->has_service_reply()) {
-    co_return Fail("service", EPROTO, "the guest answered something else than our call");
-  }
-  if (auto good = CheckServiceReply(answer->service_reply()); !good) {
-    co_return std::unexpected(good.error());
-  }
-  co_return std::move(*answer->mutable_service_reply());
 }
 
 Result<> CheckServiceReply(const v1::ServiceReply& reply) {

@@ -52,11 +52,13 @@ boost::asio::awaitable<Result<>> Shutdown(boost::asio::any_io_executor executor,
                                           std::string vsock_socket_path, v1::Shutdown::Mode mode,
                                           uint64_t grace_ms, Deadline deadline);
 
-// Dials, hands `call` to the guest's PID 1 and returns what it says, within its bounds.
-// EPROTONOSUPPORT where the guest's agent is of a generation without service calls.
-boost::asio::awaitable<Result<v1::ServiceReply>> Service(boost::asio::any_io_executor executor,
-                                                         std::string vsock_socket_path,
-                                                         v1::ServiceCall call, Deadline deadline);
+// Dials, makes one short call and returns its answer, of the body `answer`: EPROTO where it is
+// another. EPROTONOSUPPORT where the guest's agent is older than the generation `since`, the first
+// with that call. The answer's own bounds are its reader's affair.
+boost::asio::awaitable<Result<v1::Envelope>> Call(boost::asio::any_io_executor executor,
+                                                  std::string vsock_socket_path,
+                                                  v1::Envelope request, uint32_t since,
+                                                  v1::Envelope::BodyCase answer, Deadline deadline);
 
 // What is wrong with what a guest sent, if anything: the bounds of protocol/wire/limits.h.
 Result<> CheckServiceReply(const v1::ServiceReply& reply);

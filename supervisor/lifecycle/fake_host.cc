@@ -41,21 +41,22 @@ awaitable<Result<>> FakeInstance::TearDown(Deadline /*deadline*/) {
   co_return Result<>{};
 }
 
-awaitable<Outcome<UniqueFd>> FakeInstance::OpenExec(v1::ExecStart start, Deadline /*deadline*/) {
-  execs.push_back(std::move(start));
-  if (!exec_outcome) co_return std::unexpected(exec_outcome.error());
+awaitable<Outcome<UniqueFd>> FakeInstance::OpenStream(v1::Envelope request, Deadline /*deadline*/) {
+  streams.push_back(std::move(request));
+  if (!stream_outcome) co_return std::unexpected(stream_outcome.error());
   int pair[2];
   if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0) {
     co_return Refuse(Kind::kFailed, "socketpair", errno, "");
   }
-  exec_peer.Reset(pair[1]);
+  stream_peer.Reset(pair[1]);
   co_return UniqueFd(pair[0]);
 }
 
-awaitable<Outcome<v1::ServiceReply>> FakeInstance::CallService(v1::ServiceCall call,
-                                                               Deadline /*deadline*/) {
-  service_calls.push_back(std::move(call));
-  if (service_hangs) {
+awaitable<Outcome<v1::Envelope>> FakeInstance::Call(v1::Envelope request, uint32_t /*since*/,
+                                                    v1::Envelope::BodyCase /*answer*/,
+                                                    Deadline /*deadline*/) {
+  calls.push_back(std::move(request));
+  if (calls_hang) {
     ++hanging;
     boost::asio::steady_timer never(co_await boost::asio::this_coro::executor,
                                     boost::asio::steady_timer::time_point::max());
@@ -63,7 +64,7 @@ awaitable<Outcome<v1::ServiceReply>> FakeInstance::CallService(v1::ServiceCall c
     co_await never.async_wait(boost::asio::redirect_error(boost::asio::use_awaitable, ignored));
     --hanging;
   }
-  co_return service_outcome;
+  co_return call_outcome;
 }
 
 void FakeInstance::Change(const std::function<void(struct View&)>& how) {

@@ -27,11 +27,11 @@ class FakeInstance : public Instance {
   boost::asio::awaitable<Result<>> SetPaused(bool paused, Deadline deadline) override;
   boost::asio::awaitable<Result<>> TearDown(Deadline deadline) override;
   Evidence CollectEvidence() const override { return evidence; }
-  boost::asio::awaitable<Outcome<UniqueFd>> OpenExec(v1::ExecStart start,
+  boost::asio::awaitable<Outcome<UniqueFd>> OpenStream(v1::Envelope request,
+                                                       Deadline deadline) override;
+  boost::asio::awaitable<Outcome<v1::Envelope>> Call(v1::Envelope request, uint32_t since,
+                                                     v1::Envelope::BodyCase answer,
                                                      Deadline deadline) override;
-
-  boost::asio::awaitable<Outcome<v1::ServiceReply>> CallService(v1::ServiceCall call,
-                                                                Deadline deadline) override;
 
   // What happens to it.
   void Launch();
@@ -44,18 +44,18 @@ class FakeInstance : public Instance {
   bool hypervisor_obeys = true;
   std::optional<Error> teardown_error;
   std::optional<Error> guest_error;
-  Outcome<> exec_outcome;
-  Outcome<v1::ServiceReply> service_outcome;
-  bool service_hangs = false;  // a call gets no answer until it is given up
+  Outcome<> stream_outcome;
+  Outcome<v1::Envelope> call_outcome;  // of any body
+  bool calls_hang = false;             // a call gets no answer until it is given up
   Evidence evidence;
 
   // What was asked of it.
   std::vector<std::string> asked;
   std::chrono::milliseconds guest_grace{0};
-  std::vector<v1::ExecStart> execs;
-  std::vector<v1::ServiceCall> service_calls;
-  int hanging = 0;     // service calls that were not given up yet
-  UniqueFd exec_peer;  // the guest's end of the latest session
+  std::vector<v1::Envelope> streams;
+  std::vector<v1::Envelope> calls;
+  int hanging = 0;       // calls that were not given up yet
+  UniqueFd stream_peer;  // the guest's end of the latest stream
   bool torn_down = false;
 
   static inline int alive = 0;  // FakeInstances that exist

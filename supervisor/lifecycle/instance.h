@@ -99,14 +99,17 @@ class Instance {
 
   virtual Evidence CollectEvidence() const = 0;
 
-  // What the guest's PID 1 says to an order about its services. The reply is within its bounds, and
-  // otherwise the guest's word.
-  virtual boost::asio::awaitable<Outcome<v1::ServiceReply>> CallService(v1::ServiceCall call,
-                                                                        Deadline deadline) = 0;
-
-  // A connection to the guest's agent on which our Hello and `start` have been sent.
-  virtual boost::asio::awaitable<Outcome<UniqueFd>> OpenExec(v1::ExecStart start,
+  // One short call to the guest's agent: `request`, which the generation `since` was the first to
+  // have, and its answer of the body `answer`. What stands in it is the guest's word, and within no
+  // bounds but the message's.
+  virtual boost::asio::awaitable<Outcome<v1::Envelope>> Call(v1::Envelope request, uint32_t since,
+                                                             v1::Envelope::BodyCase answer,
                                                              Deadline deadline) = 0;
+
+  // A connection to the guest's agent on which our Hello and `request` have been sent, which
+  // decides what it is from there on.
+  virtual boost::asio::awaitable<Outcome<UniqueFd>> OpenStream(v1::Envelope request,
+                                                               Deadline deadline) = 0;
 };
 
 }  // namespace berth::lifecycle

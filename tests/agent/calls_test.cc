@@ -371,10 +371,12 @@ TEST(GenerationTest, AnAgentThatHasNoServiceCallsIsNamedWithWhatItSpeaks) {
   const ScriptedDevice device(dir / "vsock.sock",
                               ScriptedDevice::Answer{"OK 1\n" + HelloBytes(1, 1), true});
   asio::io_context context;
-  v1::ServiceCall call;
-  call.set_verb(v1::ServiceCall::LIST);
-  const auto reply = Await(context, guest::Service(context.get_executor(), dir / "vsock.sock",
-                                                   std::move(call), Deadline::In(kPatience)));
+  v1::Envelope call;
+  call.mutable_service_call()->set_verb(v1::ServiceCall::LIST);
+  const auto reply =
+      Await(context, guest::Call(context.get_executor(), dir / "vsock.sock", std::move(call),
+                                 wire::kServiceGeneration, v1::Envelope::kServiceReply,
+                                 Deadline::In(kPatience)));
   ASSERT_FALSE(reply);
   EXPECT_EQ(reply.error().step, Step("guest"));
   EXPECT_EQ(reply.error().errnum, EPROTONOSUPPORT);
