@@ -128,6 +128,7 @@ const Agent::StreamRow* Agent::FindStream(const v1::Envelope& request, uint32_t 
   static constexpr StreamRow kStreams[] = {
       {v1::Envelope::kExecStart, 1, &Agent::ServeExec},
       {v1::Envelope::kFollow, wire::kServiceGeneration, &Agent::ServeFollow},
+      {v1::Envelope::kExecAttach, wire::kOperatorGeneration, &Agent::ServeAttach},
   };
   const auto* const row = std::ranges::find(kStreams, request.body_case(), &StreamRow::request);
   return row != std::end(kStreams) && generation >= row->since ? row : nullptr;
@@ -138,6 +139,7 @@ const Agent::CallRow* Agent::FindCall(const v1::Envelope& request, uint32_t gene
       {v1::Envelope::kPing, 1, false, &Agent::AnswerPing},
       {v1::Envelope::kShutdown, 1, false, &Agent::AnswerShutdown},
       {v1::Envelope::kServiceCall, wire::kServiceGeneration, true, &Agent::AnswerService},
+      {v1::Envelope::kSessionsCall, wire::kOperatorGeneration, false, &Agent::AnswerSessions},
   };
   const auto* const row = std::ranges::find(kCalls, request.body_case(), &CallRow::request);
   return row != std::end(kCalls) && generation >= row->since ? row : nullptr;
@@ -149,6 +151,7 @@ Agent::Agent(asio::io_context& context, AgentOptions options)
       control_(context.get_executor(), std::move(options.control)),
       host_(options.host),
       hello_(std::move(options.hello)),
+      cgroups_(options.cgroup_root),
       followers_(context.get_executor()),
       freed_(context.get_executor()),
       complaints_(5, 60s),
@@ -437,8 +440,10 @@ asio::awaitable<Result<>> Agent::ServeExec(std::unique_ptr<wire::Channel> channe
   if (!shutting_down_) {
     if (const auto good = CheckExecStart(start); !good) {
       child = std::unexpected(good.error());
+    } else if (const auto room = start.detach() ? MakeRoomForDetachable() : Result<>(); !room) {
+      child = std::unexpected(room.error());
     } else {
-      child = StartExec(start, defaults_);
+      child = StartExec(start, defaults_, cgroups_);
     }
   }
   // A program that cannot be started is the host's to report, not the guest's to log.
@@ -454,6 +459,69 @@ asio::awaitable<Result<>> Agent::ServeExec(std::unique_ptr<wire::Channel> channe
   }
   sessions_.erase(session);
   co_return Result<>{};
+}
+
+asio::awaitable<Result<>> Agent::ServeAttach(std::unique_ptr<wire::Channel> channel,
+                                             const v1::Envelope& request, std::string greeting) {
+  const v1::ExecAttach& attach = request.exec_attach();
+  auto session = FindSession(attach.session());
+  if (session && !(*session)->detachable()) {
+    session =
+        Fail("attach", EPERM, "session " + (*session)->id() + " was not started to be attached to",
+             "start it with --detach");
+  }
+  if (session &&
+      (attach.rows() > wire::kMaxWindowCells || attach.columns() > wire::kMaxWindowCells)) {
+    session = Fail("attach", EINVAL, "a terminal of an impossible size");
+  }
+  if (!session) co_return co_await WriteFailure(*channel, greeting, session.error());
+  (*session)->Attach(std::move(channel), greeting, attach);
+  co_return Result<>{};
+}
+
+asio::awaitable<Result<v1::Envelope>> Agent::AnswerSessions(wire::Channel& /*channel*/,
+                                                            const v1::Envelope& request) {
+  const v1::SessionsCall& call = request.sessions_call();
+  v1::Envelope answer;
+  v1::SessionsReply& reply = *answer.mutable_sessions_reply();
+  reply.set_monotonic_us(ToMicroseconds(MonotonicNs()));
+  if (call.verb() == v1::SessionsCall::LIST) {
+    for (const auto& session : sessions_) *reply.add_sessions() = session->Row();
+    co_return answer;
+  }
+  const auto session = FindSession(call.session());
+  if (!session) co_return std::unexpected(session.error());
+  if (call.verb() == v1::SessionsCall::END) {
+    (*session)->End();
+  } else if (call.verb() == v1::SessionsCall::SIGNAL && call.signal() >= 1 &&
+             call.signal() <= static_cast<uint32_t>(wire::kMaxSignal)) {
+    (*session)->Signal(static_cast<int>(call.signal()));
+  } else {
+    co_return Fail("session", EINVAL, "an unknown verb or signal");
+  }
+  co_return answer;
+}
+
+Result<std::shared_ptr<ExecSession>> Agent::FindSession(const std::string& id) const {
+  const auto found = std::ranges::find(sessions_, id, [](const auto& each) { return each->id(); });
+  if (found != sessions_.end()) return *found;
+  return Fail("session", ESRCH, "there is no session " + Printable(id, wire::kSessionIdBytes),
+              "it may have ended an hour ago, or with its agent: see the list of sessions");
+}
+
+Result<> Agent::MakeRoomForDetachable() {
+  const auto detachable =
+      std::ranges::count_if(sessions_, [](const auto& each) { return each->detachable(); });
+  if (detachable < wire::kMaxDetachable) return {};
+  const auto ended = std::ranges::find_if(
+      sessions_, [](const auto& each) { return each->detachable() && each->ended(); });
+  if (ended == sessions_.end()) {
+    return Fail("exec", EAGAIN,
+                std::to_string(wire::kMaxDetachable) + " detached sessions run already",
+                "end one of them");
+  }
+  (*ended)->End();
+  return {};
 }
 
 void Agent::Complain(const Error& error) {

@@ -24,6 +24,8 @@
 #include "agent/exec_session.h"
 #include "agent/followers.h"
 #include "agent/ready.h"
+#include "agent/session_cgroups.h"
+#include "protocol/base/control.h"
 #include "protocol/base/log.h"
 #include "protocol/base/result.h"
 #include "protocol/base/service_control.h"
@@ -41,6 +43,7 @@ struct AgentOptions {
   // signal.
   UniqueFd terminate;
   std::string service_socket = kServiceSocketPath;  // PID 1's
+  std::string cgroup_root = kCgroupRoot;
   // Where PID 1 is busy it is asked again to take a configuration, after so long.
   std::chrono::milliseconds configure_retry{200};
 };
@@ -93,6 +96,8 @@ class Agent {
   // Streams: each takes the connection for the rest of its life.
   boost::asio::awaitable<Result<>> ServeExec(std::unique_ptr<wire::Channel> channel,
                                              const v1::Envelope& request, std::string greeting);
+  boost::asio::awaitable<Result<>> ServeAttach(std::unique_ptr<wire::Channel> channel,
+                                               const v1::Envelope& request, std::string greeting);
   boost::asio::awaitable<Result<>> ServeFollow(std::unique_ptr<wire::Channel> channel,
                                                const v1::Envelope& request, std::string greeting);
 
@@ -103,6 +108,12 @@ class Agent {
                                                               const v1::Envelope& request);
   boost::asio::awaitable<Result<v1::Envelope>> AnswerService(wire::Channel& channel,
                                                              const v1::Envelope& request);
+  boost::asio::awaitable<Result<v1::Envelope>> AnswerSessions(wire::Channel& channel,
+                                                              const v1::Envelope& request);
+  // ESRCH where there is none.
+  Result<std::shared_ptr<ExecSession>> FindSession(const std::string& id) const;
+  // Room for one more that is detachable: the oldest that has ended makes it. EAGAIN: all run.
+  Result<> MakeRoomForDetachable();
   void Complain(const Error& error);
 
   boost::asio::io_context& context_;
@@ -112,7 +123,8 @@ class Agent {
   v1::Hello hello_;
   ExecDefaults defaults_;
   BufferPool pool_;
-  std::list<std::shared_ptr<ExecSession>> sessions_;  // after the pool, whose buffers they hold
+  SessionCgroups cgroups_;
+  std::list<std::shared_ptr<ExecSession>> sessions_;  // after what they hold parts of
   Followers followers_;
   Event freed_;  // a connection ended while the agent was full
   LogLimiter complaints_;

@@ -15,6 +15,7 @@
 #include "init/console.h"
 #include "init/finish.h"
 #include "init/processes.h"
+#include "protocol/base/io.h"
 
 namespace berth::init {
 namespace {
@@ -189,7 +190,14 @@ bool Supervisor::Reap() {
       return false;
     }
     if (runner_.Reaped(pid, status, Deadline::Clock::now())) continue;
-    if (const auto end = agent_life_.Reaped(pid, status, Deadline::Clock::now())) ReportEnd(*end);
+    const auto end = agent_life_.Reaped(pid, status, Deadline::Clock::now());
+    if (!end) continue;
+    // What ran in its sessions, also what had left their process groups. Where there is no such
+    // cgroup there is nothing to kill.
+    static const std::string sessions =
+        std::string(kCgroupRoot) + "/" + kSessionsCgroup + "/cgroup.kill";
+    [[maybe_unused]] const auto killed = WriteKnob(sessions.c_str(), "1");
+    ReportEnd(*end);
   }
   return true;
 }

@@ -28,6 +28,12 @@ inline constexpr uint32_t kAgentVsockPort = 1023;
 inline constexpr int kAgentListenerFd = 3;
 inline constexpr int kAgentControlFd = 4;
 
+// Where cgroup2 is mounted, and the cgroup below it in which the agent makes one for each exec
+// session. PID 1 kills all that is in it when an agent has ended: nobody could tell the host how
+// such a session ended.
+inline constexpr const char* kCgroupRoot = "/sys/fs/cgroup";
+inline constexpr const char* kSessionsCgroup = "berth.sessions";
+
 enum class ControlKind : uint32_t {
   kBootPhase = 1,
   kBootPhasesEnd = 2,

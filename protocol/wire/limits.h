@@ -48,6 +48,13 @@ inline constexpr size_t kMaxPathBytes = 4095;       // ExecStart.cwd: PATH_MAX l
 inline constexpr size_t kMaxFailureBytes =
     4096;  // each text of a Failure, longer ones are cut by their sender
 
+// Of a session that was started with ExecStart.detach: what it put out last, kept for who attaches.
+inline constexpr size_t kMaxScrollbackBytes = 256 * 1024;
+inline constexpr int kMaxDetachable = 32;  // sessions of that kind at once, ended ones included
+inline constexpr int kMaxSessions = 256;   // SessionsReply.sessions
+inline constexpr size_t kMaxCommandBytes = 256;  // Session.command
+inline constexpr size_t kSessionIdBytes = 8;     // hex digits of a session's id
+
 inline constexpr int kMaxServices = 256;  // ServiceReply.services
 // Names of services and signals, without a null.
 inline constexpr size_t kMaxServiceNameBytes = kServiceNameBytes - 1;
@@ -69,6 +76,7 @@ inline constexpr auto kIdleTimeout =
 inline constexpr auto kDefaultKillGrace = 5s;        // where ExecStart.kill_grace_ms is 0
 inline constexpr auto kMaxTimeout = 24h * 365 * 10;  // ExecStart.timeout_ms and kill_grace_ms
 inline constexpr auto kCallTimeout = 10s;  // for the answer to a short call (Ping, Shutdown)
+inline constexpr auto kKeepEnded = 1h;  // how long an ended session with detach can be attached to
 inline constexpr auto kDefaultServiceTimeout = 90s;  // where ServiceCall.timeout_ms is 0
 inline constexpr auto kMaxServiceTimeout = 1h;       // ServiceCall.timeout_ms
 inline constexpr auto kEventAckTimeout =

@@ -13,6 +13,7 @@ using HandlerResult = boost::asio::awaitable<Outcome<Answer>>;
 
 HandlerResult HostDoctor(Service& service, json params, Caller caller);
 HandlerResult HostInfo(Service& service, json params, Caller caller);
+HandlerResult VmAttach(Service& service, json params, Caller caller);
 HandlerResult VmConsole(Service& service, json params, Caller caller);
 HandlerResult VmCreate(Service& service, json params, Caller caller);
 HandlerResult VmEventsTail(Service& service, json params, Caller caller);
@@ -23,6 +24,7 @@ HandlerResult VmPause(Service& service, json params, Caller caller);
 HandlerResult VmRemove(Service& service, json params, Caller caller);
 HandlerResult VmResume(Service& service, json params, Caller caller);
 HandlerResult VmService(Service& service, json params, Caller caller);
+HandlerResult VmSessions(Service& service, json params, Caller caller);
 HandlerResult VmStart(Service& service, json params, Caller caller);
 HandlerResult VmStatus(Service& service, json params, Caller caller);
 HandlerResult VmStop(Service& service, json params, Caller caller);

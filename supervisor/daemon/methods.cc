@@ -41,9 +41,19 @@ constexpr Param kExec[] = {
     {"columns", kCount, false, "of the terminal"},
     {"term", kString, false, "TERM, on a terminal"},
     {"stdin", kFlag, false, "stdin is open; otherwise the program reads end of file at once"},
+    {"detach", kFlag, false, "the session outlives its connection; compute.vm.attach leads back"},
     {"timeout_ms", kCount, false, "SIGTERM then; default: none"},
     {"kill_grace_ms", kCount, false, "and SIGKILL so much later; default: 5000"}};
 
+constexpr Param kAttach[] = {kName,
+                             {"session", kString, true, "its id"},
+                             {"rows", kCount, false, "of the client's terminal"},
+                             {"columns", kCount, false, "of the client's terminal"}};
+constexpr Param kSessions[] = {
+    kName,
+    {"verb", kString, true, "ls, end (SIGTERM, then SIGKILL to all of it) or signal"},
+    {"session", kString, false, "its id; not with ls"},
+    {"signal", kCount, false, "with signal: its number"}};
 constexpr Param kService[] = {
     kName,
     {"verb", kString, true, "ls, status, start, stop, restart or reload"},
@@ -63,6 +73,9 @@ constexpr Method kMethods[] = {
      "info",
      "version, generation, pid, uptime_ms, state_dir, and VMs by state",
      HostInfo},
+    {"compute.vm.attach", "Goes back into a session that was started with detach.", kAttach,
+     "session", "{handover: true}; as compute.vm.exec, with ExecAttach in ExecStart's stead",
+     VmAttach, true, true},
     {"compute.vm.console", "The end of a VM's console log.", kConsole, "console",
      "{text, truncated}", VmConsole},
     {"compute.vm.create", "Accepts a VM; it is Pending then and owns nothing.", kCreate, "vm",
@@ -89,6 +102,11 @@ constexpr Method kMethods[] = {
      "{services, guest_ms}: with ls and status a row for each service; times are ms since the "
      "guest's kernel started, null: never. All of it is the guest's claim",
      VmService},
+    {"compute.vm.sessions", "Lists a guest's exec sessions, or gives one an order.", kSessions,
+     "sessions",
+     "{sessions, guest_ms}: with ls a row for each; times are ms since the guest's kernel started. "
+     "All of it is the guest's claim",
+     VmSessions},
     {"compute.vm.start", "Starts a VM and waits until it is Running.", kJustName, "vm",
      "the VM as status shows it", VmStart, true},
     {"compute.vm.status", "All about one VM.", kJustName, "vm",

@@ -7,9 +7,11 @@
 #include <stdlib.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <boost/asio/post.hpp>
 #include <filesystem>
 #include <future>
@@ -47,6 +49,32 @@ Pipe::Pipe() {
   write.Reset(ends[1]);
 }
 
+TestCgroup::TestCgroup() {
+  static std::atomic<int> made = 0;
+  for (const std::string base : {"/sys/fs/cgroup", "/sys/fs/cgroup/unified"}) {
+    const std::string path =
+        base + "/berth-rig-" + std::to_string(getpid()) + "-" + std::to_string(++made);
+    if (access((base + "/cgroup.procs").c_str(), F_OK) != 0) continue;
+    if (mkdir(path.c_str(), 0755) != 0) continue;
+    path_ = path;
+    return;
+  }
+}
+
+TestCgroup::~TestCgroup() {
+  if (path_.empty()) return;
+  // What a session left behind is on its way out.
+  Eventually([&] {
+    std::error_code ignored;
+    for (const auto& session :
+         std::filesystem::directory_iterator(path_ + "/berth.sessions", ignored)) {
+      if (session.is_directory()) rmdir(session.path().c_str());
+    }
+    rmdir((path_ + "/berth.sessions").c_str());
+    return rmdir(path_.c_str()) == 0;
+  });
+}
+
 AgentRig::AgentRig() {
   const auto endpoint = guest::UnixEndpoint(agent_path()).value();
   UniqueFd listener(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
@@ -63,6 +91,7 @@ AgentRig::AgentRig() {
                                     .hello = agent::MakeAgentHello(),
                                     .terminate = UniqueFd(dup(terminate_.get())),
                                     .service_socket = service_path(),
+                                    .cgroup_root = cgroup_.path(),
                                     .configure_retry = std::chrono::milliseconds(1)});
   agent_->Start();
   thread_ = std::thread([this] { context_.run(); });
@@ -71,6 +100,17 @@ AgentRig::AgentRig() {
 AgentRig::~AgentRig() {
   context_.stop();
   if (thread_.joinable()) thread_.join();
+  agent_.reset();
+}
+
+int AgentRig::CountSessionCgroups() const {
+  int count = 0;
+  std::error_code ignored;
+  for (const auto& each :
+       std::filesystem::directory_iterator(cgroup_.path() + "/berth.sessions", ignored)) {
+    count += each.is_directory() ? 1 : 0;
+  }
+  return count;
 }
 
 void AgentRig::Terminate() const { EXPECT_EQ(eventfd_write(terminate_.get(), 1), 0); }

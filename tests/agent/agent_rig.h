@@ -34,6 +34,17 @@ class TempDir {
   std::string path_;
 };
 
+// A cgroup for the sessions of one agent, where this machine has cgroup2 and lets us.
+class TestCgroup {
+ public:
+  TestCgroup();
+  ~TestCgroup();
+  const std::string& path() const { return path_; }  // empty: there is none
+
+ private:
+  std::string path_;
+};
+
 struct Finished {
   Result<guest::ExecOutcome> outcome = Fail("test", 0, "not run");
   std::string out;
@@ -67,6 +78,8 @@ class AgentRig {
   std::string agent_path() const { return dir_ / "agent.sock"; }
   // Where the agent looks for PID 1's service socket.
   std::string service_path() const { return dir_ / "init.sock"; }
+  int CountSessionCgroups() const;
+  bool has_cgroups() const { return !cgroup_.path().empty(); }
   // In the agent's thread.
   int Connections();
   // What PID 1 does when nothing but the agent is left.
@@ -76,6 +89,7 @@ class AgentRig {
 
  private:
   TempDir dir_;
+  TestCgroup cgroup_;  // gone after the agent
   UniqueFd control_;
   UniqueFd terminate_;  // eventfd
   boost::asio::io_context context_;
