@@ -45,8 +45,8 @@ json ToJson(const guest::ExecOutcome& outcome);
 // Asks berthd for a session by `method`, and carries it to its end: what RunSession and attach
 // share.
 int CarrySession(Client& client, const std::string& what, const std::string& vm,
-                 const std::string& method, nlohmann::json params,
-                 guest::ExecStreams streams, bool json);
+                 const std::string& method, nlohmann::json params, guest::ExecStreams streams,
+                 bool json);
 
 // Asks for the session and carries it to its end. `what` opens an error's line; `json` prints the
 // outcome on stderr. `interrupt_fd`: see Client.
