@@ -29,6 +29,8 @@ constexpr auto kRingTimeout = 2s;
 constexpr auto kPartialWait = 1s;
 // Where the guest has no memory for what a source has.
 constexpr auto kFailedWait = 100ms;
+// For a host to follow after it has heard Ready.
+constexpr auto kFollowWait = 5s;
 // Turns of one source when the guest ends: what it had at that time, and no more for ever.
 constexpr int kLastTurns = 1024;
 
@@ -238,7 +240,7 @@ asio::awaitable<Result<>> Logs::Serve(std::unique_ptr<wire::Channel> channel,
   const auto follower =
       std::make_shared<LogFollower>(std::move(channel), *ring_, [this] { Acknowledged(); });
   followers_.push_back(follower);
-  host_expected_ = false;  // it came
+  host_expected_.reset();  // it came
   // No destructor does this: a frame may outlive the agent, whose context ends with it inside.
   const auto leave = [this, &follower] {
     followers_.remove(follower);
@@ -255,7 +257,8 @@ asio::awaitable<Result<>> Logs::Serve(std::unique_ptr<wire::Channel> channel,
 }
 
 void Logs::ExpectHost(bool expected) {
-  host_expected_ = expected && followers_.empty();
+  host_expected_.reset();
+  if (expected && followers_.empty()) host_expected_ = Deadline::In(kFollowWait);
   heard_.cancel();
 }
 
@@ -274,7 +277,7 @@ asio::awaitable<void> Logs::AwaitHeard(Deadline deadline) {
   if (!ring_) co_return;
   for (;;) {
     Drain();
-    const bool somebody = !followers_.empty() || host_expected_;
+    const bool somebody = !followers_.empty() || (host_expected_ && !host_expected_->Passed());
     if (!somebody || ring_->acked_seq() + 1 >= ring_->next_seq() || deadline.Passed()) co_return;
     boost::system::error_code ignored;
     heard_.expires_at(deadline.at());

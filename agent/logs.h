@@ -41,7 +41,8 @@ class Logs {
   boost::asio::awaitable<Result<>> Serve(std::unique_ptr<wire::Channel> channel,
                                          const v1::LogFollow& request, std::string greeting);
 
-  // A host will follow where none has yet.
+  // Whether a host that has heard of the guest will follow where none has yet. One that does not
+  // within a while does not follow logs.
   void ExpectHost(bool expected);
 
   // Takes what is there to its end. Until the host has acknowledged all of it, nobody follows or is
@@ -73,7 +74,7 @@ class Logs {
   boost::asio::steady_timer flush_;
   bool flush_armed_ = false;
   boost::asio::steady_timer heard_;  // cancelled when there may be less to wait for
-  bool host_expected_ = false;
+  std::optional<Deadline> host_expected_;
 };
 
 }  // namespace berth::agent

@@ -14,6 +14,7 @@
 #include "protocol/base/io.h"
 #include "protocol/base/log_ring.h"
 #include "protocol/wire/limits.h"
+#include "supervisor/guest/dial.h"
 #include "tests/agent/agent_rig.h"
 #include "tests/agent/raw_client.h"
 
@@ -337,6 +338,34 @@ TEST(LogFollow, TheLastLinesComeBeforeTheGuestEnds) {
   EXPECT_EQ(last.header.flags, LogFlag::kPartial);
   EXPECT_EQ(last.text, "last wor");
   host.Ack(last.header.seq);
+  rig.Join();
+}
+
+// A job that is over before its host had the time to come.
+TEST(LogFollow, TheLastLinesWaitForAHostThatWillCome) {
+  AgentRig rig;
+  const UniqueFd bell(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  const auto endpoint = guest::UnixEndpoint(rig.ready_path()).value();
+  ASSERT_EQ(bind(bell.get(), endpoint.data(), static_cast<socklen_t>(endpoint.size())), 0);
+  ASSERT_EQ(listen(bell.get(), 1), 0);
+  KeptLog log;
+  const int out = log.Add(16, "job");
+  log.HandAll(rig);
+  RawClient caller(UniqueFd(accept4(bell.get(), nullptr, nullptr, SOCK_CLOEXEC)));
+  EXPECT_TRUE(caller.ReadMessage().has_ready());
+  v1::Envelope hello;
+  hello.mutable_hello()->set_generation(3);
+  hello.mutable_hello()->set_oldest_generation(1);
+  caller.Send(hello);
+  v1::Envelope ack;
+  ack.mutable_ready_ack();
+  caller.Send(ack);
+  EXPECT_FALSE(caller.Read());
+  Write(out, "the job is done\n");
+  rig.Terminate();
+  Host host(rig);
+  EXPECT_EQ(host.Next().text, "the job is done");
+  host.Ack(1);
   rig.Join();
 }
 
