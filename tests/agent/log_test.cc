@@ -388,6 +388,20 @@ TEST(LogFollow, AGuestWithoutALogSaysSo) {
   EXPECT_EQ(host.opening().failure().errnum(), ENODEV);
 }
 
+TEST(LogFollow, IsNoCallOfAnEarlierGeneration) {
+  const AgentRig rig;
+  KeptLog log;
+  log.HandAll(rig);
+  RawClient client(rig.Connect());
+  v1::Envelope message;
+  message.mutable_hello()->set_generation(2);
+  message.mutable_hello()->set_oldest_generation(1);
+  client.Send(message);
+  message.mutable_log_follow();
+  client.Send(message);
+  EXPECT_EQ(client.ReadFailure().errnum(), EPROTO);
+}
+
 TEST(LogFollow, ElseThanLogAckEndsTheConnection) {
   const AgentRig rig;
   KeptLog log;
