@@ -129,6 +129,7 @@ const Agent::StreamRow* Agent::FindStream(const v1::Envelope& request, uint32_t 
       {v1::Envelope::kExecStart, 1, &Agent::ServeExec},
       {v1::Envelope::kFollow, wire::kServiceGeneration, &Agent::ServeFollow},
       {v1::Envelope::kExecAttach, wire::kOperatorGeneration, &Agent::ServeAttach},
+      {v1::Envelope::kLogFollow, wire::kOperatorGeneration, &Agent::ServeLogFollow},
   };
   const auto* const row = std::ranges::find(kStreams, request.body_case(), &StreamRow::request);
   return row != std::end(kStreams) && generation >= row->since ? row : nullptr;
@@ -153,6 +154,7 @@ Agent::Agent(asio::io_context& context, AgentOptions options)
       hello_(std::move(options.hello)),
       cgroups_(options.cgroup_root),
       followers_(context.get_executor()),
+      logs_(context.get_executor(), hello_.boot_id(), std::move(options.kernel_log)),
       freed_(context.get_executor()),
       complaints_(5, 60s),
       service_socket_(std::move(options.service_socket)),
@@ -173,12 +175,14 @@ void Agent::Start() {
 asio::awaitable<void> Agent::FollowControl() {
   BootRecord boot = co_await control_.ReadBoot(Deadline::In(kBootRecordTimeout));
   asio::co_spawn(context_, Announce(std::move(boot)), LogLost);
-  while (const auto packet = co_await control_.Read()) TakeControl(*packet);
+  while (auto message = co_await control_.Read()) TakeControl(std::move(*message));
   Log(LogLevel::kError, "berth-agent", "PID 1 closed the control socket");
   context_.stop();
 }
 
-void Agent::TakeControl(const ControlPacket& packet) {
+void Agent::TakeControl(ControlMessage message) {
+  const ControlPacket packet = message.packet;
+  logs_.Take(std::move(message));
   if (packet.kind == ControlKind::kShuttingDown) shutting_down_ = true;
   if (packet.kind != ControlKind::kGoingDown) return;
   static_assert(static_cast<int>(ShutdownCause::kHost) == v1::GuestEvent::GoingDown::HOST &&
@@ -204,8 +208,10 @@ asio::awaitable<void> Agent::AwaitTermination() {
                                   asio::redirect_error(asio::use_awaitable, code));
   if (code) co_return;
   // PID 1 sends its last word in front of the signal: it may be waiting still.
-  while (const auto packet = control_.TryRead()) TakeControl(*packet);
-  co_await followers_.AwaitHeard(Deadline::In(wire::kEventAckTimeout));
+  while (auto message = control_.TryRead()) TakeControl(std::move(*message));
+  const Deadline deadline = Deadline::In(wire::kEventAckTimeout);
+  co_await followers_.AwaitHeard(deadline);
+  co_await logs_.AwaitHeard(deadline);
   terminated_ = true;
   context_.stop();
 }
@@ -215,6 +221,7 @@ asio::awaitable<void> Agent::Announce(BootRecord boot) {
       co_await SayReady(context_.get_executor(), host_, hello_, std::move(boot),
                         [this] { followers_.ExpectHost(false); });
   followers_.ExpectHost(heard.generation >= wire::kServiceGeneration);
+  logs_.ExpectHost(heard.generation >= wire::kOperatorGeneration);
   if (!heard.ack.configure_follows()) co_await Configure(std::nullopt);
 }
 
@@ -431,6 +438,11 @@ asio::awaitable<Result<>> Agent::ServeFollow(std::unique_ptr<wire::Channel> chan
     asio::co_spawn(context_, Configure(std::move(toml)), LogLost);
   }
   co_return co_await followers_.Serve(*channel, std::move(greeting));
+}
+
+asio::awaitable<Result<>> Agent::ServeLogFollow(std::unique_ptr<wire::Channel> channel,
+                                                const v1::Envelope& request, std::string greeting) {
+  co_return co_await logs_.Serve(std::move(channel), request.log_follow(), std::move(greeting));
 }
 
 asio::awaitable<Result<>> Agent::ServeExec(std::unique_ptr<wire::Channel> channel,

@@ -3,7 +3,8 @@
 // Agent: takes the host's connections and answers them.
 //
 // Each connection begins with the host's Hello. Its first request decides what it is: ExecStart
-// makes it an exec session for the rest of its life, Follow one that carries the guest's events;
+// makes it an exec session for the rest of its life, Follow one that carries the guest's events,
+// LogFollow one that carries its log;
 // Ping, Shutdown and ServiceCall are short calls, of which any number may follow each other. One
 // coroutine a connection, all on one thread.
 #ifndef BERTH_AGENT_AGENT_H_
@@ -23,6 +24,7 @@
 #include "agent/exec_child.h"
 #include "agent/exec_session.h"
 #include "agent/followers.h"
+#include "agent/logs.h"
 #include "agent/ready.h"
 #include "agent/session_cgroups.h"
 #include "protocol/base/control.h"
@@ -46,6 +48,7 @@ struct AgentOptions {
   std::string cgroup_root = kCgroupRoot;
   // Where PID 1 is busy it is asked again to take a configuration, after so long.
   std::chrono::milliseconds configure_retry{200};
+  std::string kernel_log = "/dev/kmsg";  // empty: none
 };
 
 class Agent {
@@ -61,7 +64,8 @@ class Agent {
   Agent& operator=(const Agent&) = delete;
 
   // Until the context stops; it is stopped when PID 1 closes the control socket, and by `terminate`
-  // once the host has heard the guest's last event or had wire::kEventAckTimeout for it.
+  // once the host has heard the guest's last event and its last lines, or had
+  // wire::kEventAckTimeout for them.
   void Start();
 
   int connections() const { return connections_; }
@@ -72,7 +76,7 @@ class Agent {
   boost::asio::awaitable<void> Accept();
   boost::asio::awaitable<void> FollowControl();
   boost::asio::awaitable<void> AwaitTermination();
-  void TakeControl(const ControlPacket& packet);
+  void TakeControl(ControlMessage message);
 
   // Rings the host's bell. Where it has nothing to add to PID 1's configuration, PID 1 is told so.
   boost::asio::awaitable<void> Announce(BootRecord boot);
@@ -101,6 +105,10 @@ class Agent {
   boost::asio::awaitable<Result<>> ServeFollow(std::unique_ptr<wire::Channel> channel,
                                                const v1::Envelope& request, std::string greeting);
 
+  boost::asio::awaitable<Result<>> ServeLogFollow(std::unique_ptr<wire::Channel> channel,
+                                                  const v1::Envelope& request,
+                                                  std::string greeting);
+
   // Short calls. ECANCELED: the host has closed, and nobody is there to be told.
   boost::asio::awaitable<Result<v1::Envelope>> AnswerPing(wire::Channel& channel,
                                                           const v1::Envelope& request);
@@ -126,6 +134,7 @@ class Agent {
   SessionCgroups cgroups_;
   std::list<std::shared_ptr<ExecSession>> sessions_;  // after what they hold parts of
   Followers followers_;
+  Logs logs_;
   Event freed_;  // a connection ended while the agent was full
   LogLimiter complaints_;
   std::optional<boost::asio::posix::stream_descriptor> terminate_;

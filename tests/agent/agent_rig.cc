@@ -13,6 +13,7 @@
 
 #include <atomic>
 #include <boost/asio/post.hpp>
+#include <cstring>
 #include <filesystem>
 #include <future>
 
@@ -92,7 +93,8 @@ AgentRig::AgentRig() {
                                     .terminate = UniqueFd(dup(terminate_.get())),
                                     .service_socket = service_path(),
                                     .cgroup_root = cgroup_.path(),
-                                    .configure_retry = std::chrono::milliseconds(1)});
+                                    .configure_retry = std::chrono::milliseconds(1),
+                                    .kernel_log = {}});
   agent_->Start();
   thread_ = std::thread([this] { context_.run(); });
 }
@@ -168,9 +170,22 @@ Finished AgentRig::Run(const v1::ExecStart& request, std::string_view input) con
   return finished;
 }
 
-void AgentRig::SendControl(const ControlPacket& packet) const {
-  EXPECT_EQ(send(control(), &packet, sizeof(packet), MSG_NOSIGNAL),
-            static_cast<ssize_t>(sizeof(packet)));
+void AgentRig::SendControl(const ControlPacket& packet, std::span<const int> fds) const {
+  iovec part{const_cast<ControlPacket*>(&packet), sizeof(packet)};
+  alignas(cmsghdr) char rights[CMSG_SPACE(sizeof(int) * kMaxControlFds)] = {};
+  msghdr message{};
+  message.msg_iov = &part;
+  message.msg_iovlen = 1;
+  if (!fds.empty()) {
+    message.msg_control = rights;
+    message.msg_controllen = CMSG_SPACE(fds.size_bytes());
+    cmsghdr* const header = CMSG_FIRSTHDR(&message);
+    header->cmsg_level = SOL_SOCKET;
+    header->cmsg_type = SCM_RIGHTS;
+    header->cmsg_len = CMSG_LEN(fds.size_bytes());
+    std::memcpy(CMSG_DATA(header), fds.data(), fds.size_bytes());
+  }
+  EXPECT_EQ(sendmsg(control(), &message, MSG_NOSIGNAL), static_cast<ssize_t>(sizeof(packet)));
 }
 
 std::string ReadAll(int fd) {

@@ -8,6 +8,7 @@
 #include <boost/asio/io_context.hpp>
 #include <functional>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <thread>
@@ -72,7 +73,7 @@ class AgentRig {
 
   // PID 1's end of the control socket.
   int control() const { return control_.get(); }
-  void SendControl(const ControlPacket& packet) const;
+  void SendControl(const ControlPacket& packet, std::span<const int> fds = {}) const;
   std::string ready_path() const { return dir_ / "vsock.sock_1022"; }
   std::string vsock_path() const { return dir_ / "vsock.sock"; }
   std::string agent_path() const { return dir_ / "agent.sock"; }
