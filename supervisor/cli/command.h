@@ -64,6 +64,7 @@ void AddBoot(CLI::App& app, Shared& shared);
 void AddWait(CLI::App& app, Shared& shared);
 void AddEvents(CLI::App& app, Shared& shared);
 void AddConsole(CLI::App& app, Shared& shared);
+void AddCopy(CLI::App& app, Shared& shared);
 void AddExec(CLI::App& app, Shared& shared);
 void AddRun(CLI::App& app, Shared& shared);
 void AddImage(CLI::App& app, Shared& shared);

@@ -14,6 +14,7 @@ using HandlerResult = boost::asio::awaitable<Outcome<Answer>>;
 HandlerResult HostDoctor(Service& service, json params, Caller caller);
 HandlerResult HostInfo(Service& service, json params, Caller caller);
 HandlerResult VmConsole(Service& service, json params, Caller caller);
+HandlerResult VmCopy(Service& service, json params, Caller caller);
 HandlerResult VmCreate(Service& service, json params, Caller caller);
 HandlerResult VmEventsTail(Service& service, json params, Caller caller);
 HandlerResult VmExec(Service& service, json params, Caller caller);
