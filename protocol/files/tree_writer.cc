@@ -229,6 +229,8 @@ Result<> TreeWriter::TakeData(std::span<const std::byte> data) {
 
 Result<> TreeWriter::TakeHole(uint64_t bytes) {
   if (phase_ != Phase::kFile) return BrokeProtocol("a hole that belongs to no file");
+  // Nothing would bound how many of them come.
+  if (bytes == 0) return BrokeProtocol("a hole of no bytes");
   BERTH_TRY(Count(bytes));
   file_checksum_.Add(bytes);
   if (options_.stream) stream_zeros_ = bytes;

@@ -223,6 +223,7 @@ TEST_F(HostileTest, FramesInNoOrder) {
     ASSERT_TRUE(sender.Directory(""));
     ASSERT_TRUE(sender.Entry(v1::CopyEntry::FILE, "f"));
     EXPECT_EQ(Errno(sender.Entry(v1::CopyEntry::FILE, "g")), EPROTO) << "a file in a file";
+    EXPECT_EQ(Errno(sender.Hole(0)), EPROTO);
     EXPECT_EQ(Errno(sender.Done()), EPROTO);
     EXPECT_EQ(Errno(sender.Leave()), EPROTO);
   }
