@@ -73,10 +73,13 @@ class Copy : public testing::Test {
   Outcome Exec(const std::string& script) {
     return host_.Berth({"exec", "vm", "--", "sh", "-c", script});
   }
-  bool Eventually(const std::string& script, const std::string& out) {
+  // `fed`: has stdin of the test's to take meanwhile.
+  bool Eventually(const std::string& script, const std::string& out, Process* fed = nullptr) {
     const auto deadline = Deadline::In(60s);
     Outcome last;
     while (!deadline.Passed()) {
+      if (fed != nullptr)
+        fed->WaitForOutput("berth: ", Deadline::In(std::chrono::milliseconds(50)));
       last = Exec(script);
       if (last.code == 0 && last.out == out) return true;
     }
@@ -216,7 +219,8 @@ TEST_F(Copy, WhatIsInterruptedLeavesNothing) {
   {
     auto cp = host_.StartBerth({"cp", "-", "vm:/run/d/f"});
     cp->WriteStdin(std::string(1 << 20, 'x'));
-    ASSERT_TRUE(Eventually("[ $(df -k /run/d | tail -n1 | awk '{print $3}') -ge 1000 ]", ""));
+    ASSERT_TRUE(
+        Eventually("[ $(df -k /run/d | tail -n1 | awk '{print $3}') -ge 1000 ]", "", cp.get()));
     EXPECT_EQ(Exec("ls -A /run/d").out, "") << "it has no name yet";
     cp->Signal(SIGKILL);
     EXPECT_EQ(cp->Wait(Deadline::In(30s)).signal, SIGKILL);
@@ -227,7 +231,8 @@ TEST_F(Copy, WhatIsInterruptedLeavesNothing) {
   {
     auto cp = host_.StartBerth({"cp", "-", "vm:/run/d/f"});
     cp->WriteStdin(std::string(1 << 20, 'x'));
-    ASSERT_TRUE(Eventually("[ $(df -k /run/d | tail -n1 | awk '{print $3}') -ge 1000 ]", ""));
+    ASSERT_TRUE(
+        Eventually("[ $(df -k /run/d | tail -n1 | awk '{print $3}') -ge 1000 ]", "", cp.get()));
     host_.Berth({"exec", "vm", "--", "sh", "-c", "kill -9 $(pidof berth-agent)"});
     const Outcome ended = cp->Wait(Deadline::In(60s));
     EXPECT_EQ(ended.code, 1) << ended;
@@ -251,7 +256,6 @@ TEST_F(Copy, WhatIsInterruptedLeavesNothing) {
   }
   // The VM is killed.
   auto cp = host_.StartBerth({"cp", "-", "vm:/run/f"});
-  cp->WriteStdin("x");
   ASSERT_EQ(host_.Berth({"kill", "vm"}).code, 0);
   EXPECT_NE(cp->Wait(Deadline::In(60s)).code, 0);
 }
