@@ -14,6 +14,7 @@
 #include <boost/asio/use_awaitable.hpp>
 #include <cstring>
 
+#include "agent/copy_session.h"
 #include "agent/exec_request.h"
 #include "agent/ping.h"
 #include "agent/service_link.h"
@@ -130,6 +131,7 @@ const Agent::StreamRow* Agent::FindStream(const v1::Envelope& request, uint32_t 
       {v1::Envelope::kFollow, wire::kServiceGeneration, &Agent::ServeFollow},
       {v1::Envelope::kExecAttach, wire::kOperatorGeneration, &Agent::ServeAttach},
       {v1::Envelope::kLogFollow, wire::kOperatorGeneration, &Agent::ServeLogFollow},
+      {v1::Envelope::kCopyStart, wire::kOperatorGeneration, &Agent::ServeCopy},
   };
   const auto* const row = std::ranges::find(kStreams, request.body_case(), &StreamRow::request);
   return row != std::end(kStreams) && generation >= row->since ? row : nullptr;
@@ -534,15 +536,26 @@ Result<> Agent::MakeRoomForDetachable() {
   }
   (*ended)->End();
   return {};
-}
-
-void Agent::Complain(const Error& error) {
-  if (!complaints_.Allow()) return;
-  std::string line = error.Message();
-  if (const long suppressed = complaints_.TakeSuppressed(); suppressed > 0) {
-    line += " (and " + std::to_string(suppressed) + " more such lines)";
+  asio::awaitable<Result<>> Agent::ServeCopy(std::unique_ptr<wire::Channel> channel,
+                                             const v1::Envelope& request, std::string greeting) {
+    if (copies_ >= wire::kMaxCopies) {
+      const Error error{"copy", EAGAIN,
+                        "this guest has " + std::to_string(copies_) + " copies to make already",
+                        "wait for one of them, or end it"};
+      co_return co_await WriteFailure(*channel, greeting, error);
+    }
+    ++copies_;
+    const std::unique_ptr<int, void (*)(int*)> place(&copies_, [](int* copies) { --*copies; });
+    co_return co_await RunCopy(*channel, request.copy_start(), std::move(greeting));
   }
-  Log(LogLevel::kWarning, "berth-agent", line);
-}
+
+  void Agent::Complain(const Error& error) {
+    if (!complaints_.Allow()) return;
+    std::string line = error.Message();
+    if (const long suppressed = complaints_.TakeSuppressed(); suppressed > 0) {
+      line += " (and " + std::to_string(suppressed) + " more such lines)";
+    }
+    Log(LogLevel::kWarning, "berth-agent", line);
+  }
 
 }  // namespace berth::agent

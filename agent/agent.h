@@ -4,7 +4,7 @@
 //
 // Each connection begins with the host's Hello. Its first request decides what it is: ExecStart
 // makes it an exec session for the rest of its life, Follow one that carries the guest's events,
-// LogFollow one that carries its log;
+// LogFollow one that carries its log, CopyStart one that copies files;
 // Ping, Shutdown and ServiceCall are short calls, of which any number may follow each other. One
 // coroutine a connection, all on one thread.
 #ifndef BERTH_AGENT_AGENT_H_
@@ -55,8 +55,10 @@ class Agent {
  public:
   // Connections at once, of any kind. The rest wait in the listener's backlog.
   static constexpr int kMaxConnections = 256;
-  // Descriptors that so many sessions need, and some for the agent itself.
-  static constexpr rlim_t kOpenFiles = kMaxConnections * 8 + 64;
+  // Descriptors that so many sessions need, those of which copy one for each directory they are in,
+  // and some for the agent itself.
+  static constexpr rlim_t kOpenFiles =
+      kMaxConnections * 8 + wire::kMaxCopies * wire::kMaxCopyDepth + 64;
 
   // Ignores SIGPIPE and raises the limit of open files for the whole process.
   Agent(boost::asio::io_context& context, AgentOptions options);
@@ -104,6 +106,8 @@ class Agent {
                                                const v1::Envelope& request, std::string greeting);
   boost::asio::awaitable<Result<>> ServeFollow(std::unique_ptr<wire::Channel> channel,
                                                const v1::Envelope& request, std::string greeting);
+  boost::asio::awaitable<Result<>> ServeCopy(std::unique_ptr<wire::Channel> channel,
+                                             const v1::Envelope& request, std::string greeting);
 
   boost::asio::awaitable<Result<>> ServeLogFollow(std::unique_ptr<wire::Channel> channel,
                                                   const v1::Envelope& request,
@@ -141,6 +145,7 @@ class Agent {
   const std::string service_socket_;
   const std::chrono::milliseconds configure_retry_;
   int connections_ = 0;
+  int copies_ = 0;
   bool shutting_down_ = false;
   bool configured_ = false;
   bool terminated_ = false;

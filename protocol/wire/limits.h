@@ -82,6 +82,19 @@ inline constexpr auto kMaxServiceTimeout = 1h;       // ServiceCall.timeout_ms
 inline constexpr auto kEventAckTimeout =
     900ms;  // for the last event to be heard, before the agent ends
 
+// Copies. What a receiver takes at most; the last two are defaults of `berth cp`'s.
+inline constexpr size_t kMaxCopyNameBytes = 255;      // CopyEntry.name, CopyStart.name: NAME_MAX
+inline constexpr size_t kMaxCopyTargetBytes = 4095;   // CopyEntry.target: PATH_MAX less its null
+inline constexpr int kMaxCopyDepth = 256;             // directories entered and not left
+inline constexpr size_t kMaxCopyLinks = 65536;        // files with a CopyEntry.link
+inline constexpr size_t kMaxCopyLinkBytes = 1 << 26;  // of the paths of those, together
+inline constexpr uint64_t kMaxCopyNotes = 100;        // CopyNotes in one copy
+inline constexpr int kMaxCopies = 8;                  // connections that copy, in one guest
+inline constexpr uint64_t kMaxCopyEntries = 10'000'000;
+inline constexpr uint64_t kMaxCopyBytes = uint64_t{1} << 40;  // content and holes together
+inline constexpr auto kCopyGuestTimeout = 60s;  // the host waits so long for a silent guest
+inline constexpr auto kCopyHostTimeout = 600s;  // the guest for a silent host
+
 }  // namespace berth::wire
 
 #endif  // BERTH_PROTOCOL_WIRE_LIMITS_H_

@@ -66,6 +66,7 @@ void AddEvents(CLI::App& app, Shared& shared);
 void AddConsole(CLI::App& app, Shared& shared);
 void AddAttach(CLI::App& app, Shared& shared);
 void AddSession(CLI::App& app, Shared& shared);
+void AddCopy(CLI::App& app, Shared& shared);
 void AddExec(CLI::App& app, Shared& shared);
 void AddRun(CLI::App& app, Shared& shared);
 void AddImage(CLI::App& app, Shared& shared);

@@ -12,10 +12,32 @@
 namespace berth::cli {
 namespace {
 
+// clang-format off
 constexpr void (*kCommands[])(CLI::App&, Shared&) = {
-    AddCreate, AddStart,  AddStop,    AddKill, AddPause,  AddResume,  AddRm,
-    AddPs,     AddStatus, AddBoot,    AddWait, AddEvents, AddConsole, AddService,
-    AddExec,   AddAttach, AddSession, AddRun,  AddImage,  AddDoctor,  AddVersion};
+    AddCreate,
+    AddStart,
+    AddStop,
+    AddKill,
+    AddPause,
+    AddResume,
+    AddRm,
+    AddPs,
+    AddStatus,
+    AddBoot,
+    AddWait,
+    AddEvents,
+    AddConsole,
+    AddService,
+    AddExec,
+    AddAttach,
+    AddSession,
+    AddCopy,
+    AddRun,
+    AddImage,
+    AddDoctor,
+    AddVersion,
+};
+// clang-format on
 
 // What stands behind "--" is a command for a guest, and none of our parser's business.
 void SplitTail(std::vector<std::string>& args, Shared& shared) {

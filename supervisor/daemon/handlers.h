@@ -15,6 +15,7 @@ HandlerResult HostDoctor(Service& service, json params, Caller caller);
 HandlerResult HostInfo(Service& service, json params, Caller caller);
 HandlerResult VmAttach(Service& service, json params, Caller caller);
 HandlerResult VmConsole(Service& service, json params, Caller caller);
+HandlerResult VmCopy(Service& service, json params, Caller caller);
 HandlerResult VmCreate(Service& service, json params, Caller caller);
 HandlerResult VmEventsTail(Service& service, json params, Caller caller);
 HandlerResult VmExec(Service& service, json params, Caller caller);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The table of methods. Handlers stand in handlers_vm.cc, handlers_exec.cc and handlers_host.cc.
+// The table of methods. Handlers stand in the files handlers_*.cc.
 #include "supervisor/daemon/handlers.h"
 #include "supervisor/daemon/method.h"
 
@@ -28,6 +28,17 @@ constexpr Param kEvents[] = {
     {"limit", kCount, false, "entries in an answer, at most and by default 256"},
     {"follow_ms", kCount, false,
      "how long to wait for an entry where there is none yet, at most 60000; default: not at all"}};
+constexpr Param kCopy[] = {
+    kName,
+    {"direction", kString, true, "to-guest or from-guest"},
+    {"path", kString, true, "in the guest, absolute"},
+    {"follow", kFlag, false, "from-guest: where the path is a symbolic link, what it leads to"},
+    {"source_name", kString, false,
+     "to-guest: what the source is called where the path is a directory"},
+    {"content", kFlag, false, "to-guest: the source is a directory whose entries go into the path"},
+    {"into_directory", kFlag, false, "to-guest: the path must be a directory, or become one"},
+    {"keep_owner", kFlag, false,
+     "to-guest: owners as they are sent, and set-id bits; default: all becomes root's"}};
 constexpr Param kExec[] = {
     kName,
     {"argv", kStrings, true, "program and arguments"},
@@ -78,6 +89,10 @@ constexpr Method kMethods[] = {
      VmAttach, true, true},
     {"compute.vm.console", "The end of a VM's console log.", kConsole, "console",
      "{text, truncated}", VmConsole},
+    {"compute.vm.copy", "Copies a file or a tree between host and guest.", kCopy, "copy",
+     "{handover: true}; behind this line comes one byte with a descriptor (SCM_RIGHTS): the "
+     "connection to the guest's agent, on which Hello and CopyStart have been sent",
+     VmCopy, true, true},
     {"compute.vm.create", "Accepts a VM; it is Pending then and owns nothing.", kCreate, "vm",
      "the VM as status shows it", VmCreate, true},
     {"compute.vm.events.tail",
