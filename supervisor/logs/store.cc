@@ -177,20 +177,32 @@ Result<> Store::Append(const BootId& boot_id, std::string_view records) {
 }
 
 Result<> Store::Write(std::string_view records) {
-  const std::string batch = EncodeBatch(records);
+  // In batches of about a chunk, so that a reader need not walk through a large one for each page;
+  // all of them with one write.
+  std::vector<std::string_view> batches;
+  std::string bytes;
+  while (!records.empty()) {
+    std::string_view rest = records;
+    while (records.size() - rest.size() < kChunkBytes && TakeRecord(rest)) {
+    }
+    batches.push_back(records.substr(0, records.size() - rest.size()));
+    bytes += EncodeBatch(batches.back());
+    records = rest;
+  }
   const bool room =
       active_ && segments_.back().header.boot == boot_ &&
-      (active_->index.end + batch.size() <= bounds_.segment_bytes || active_->index.chunks.empty());
-  if (!room) BERTH_TRY(Roll(batch.size()));
-  Trim(batch.size(), 0);
-  BERTH_TRY(WriteActive(batch));
-  return active_->index.Add(records);
+      (active_->index.end + bytes.size() <= bounds_.segment_bytes || active_->index.chunks.empty());
+  if (!room) BERTH_TRY(Roll(bytes.size()));
+  Trim(bytes.size(), 0);
+  BERTH_TRY(WriteActive(bytes));
+  for (const std::string_view batch : batches) BERTH_TRY(active_->index.Add(batch));
+  return {};
 }
 
-Result<> Store::WriteActive(std::string_view batch) {
+Result<> Store::WriteActive(std::string_view bytes) {
   Segment& segment = segments_.back();
   const int fd = active_->fd.get();
-  auto written = WriteAll(fd, batch, segment.bytes);
+  auto written = WriteAll(fd, bytes, segment.bytes);
   if (written && fdatasync(fd) != 0) written = ErrnoError("log-sync");
   if (!written) {
     // What got there is none of the records: the place is used again.
@@ -198,8 +210,8 @@ Result<> Store::WriteActive(std::string_view batch) {
     written.error().detail = PathOf(segment.number);
     return written;
   }
-  segment.bytes += batch.size();
-  total_bytes_ += batch.size();
+  segment.bytes += bytes.size();
+  total_bytes_ += bytes.size();
   return {};
 }
 
