@@ -72,6 +72,7 @@ void AddRun(CLI::App& app, Shared& shared);
 void AddImage(CLI::App& app, Shared& shared);
 void AddDoctor(CLI::App& app, Shared& shared);
 void AddService(CLI::App& app, Shared& shared);
+void AddLogs(CLI::App& app, Shared& shared);
 void AddVersion(CLI::App& app, Shared& shared);
 
 }  // namespace berth::cli

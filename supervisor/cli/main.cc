@@ -28,6 +28,7 @@ constexpr void (*kCommands[])(CLI::App&, Shared&) = {
     AddEvents,
     AddConsole,
     AddService,
+    AddLogs,
     AddExec,
     AddAttach,
     AddSession,

@@ -25,6 +25,7 @@ struct SpecOptions {
   std::string accel;
   std::string hypervisor;
   std::string guest_config;  // a file
+  std::string log_limit;
   std::optional<uint64_t> launch_ms;
   std::optional<uint64_t> ready_ms;
   std::optional<uint64_t> stop_ms;

@@ -21,6 +21,7 @@ HandlerResult VmEventsTail(Service& service, json params, Caller caller);
 HandlerResult VmExec(Service& service, json params, Caller caller);
 HandlerResult VmKill(Service& service, json params, Caller caller);
 HandlerResult VmList(Service& service, json params, Caller caller);
+HandlerResult VmLogPage(Service& service, json params, Caller caller);
 HandlerResult VmPause(Service& service, json params, Caller caller);
 HandlerResult VmRemove(Service& service, json params, Caller caller);
 HandlerResult VmResume(Service& service, json params, Caller caller);

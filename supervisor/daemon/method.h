@@ -16,6 +16,7 @@
 #include "protocol/base/unique_fd.h"
 #include "supervisor/daemon/doctor.h"
 #include "supervisor/daemon/json_rpc.h"
+#include "supervisor/daemon/log_archive.h"
 #include "supervisor/lifecycle/fleet.h"
 
 namespace berth::daemon {
@@ -39,6 +40,7 @@ struct Service {
   int64_t started_monotonic_ns = 0;
   // Runs the checks of doctor off this thread: some of them start programs.
   std::function<boost::asio::awaitable<std::vector<Check>>()> doctor;
+  LogArchive& logs;
 };
 
 struct Answer {

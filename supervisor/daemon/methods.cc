@@ -39,6 +39,19 @@ constexpr Param kCopy[] = {
     {"into_directory", kFlag, false, "to-guest: the path must be a directory, or become one"},
     {"keep_owner", kFlag, false,
      "to-guest: owners as they are sent, and set-id bits; default: all becomes root's"}};
+constexpr Param kLogs[] = {
+    kName,
+    {"cursor", kString, false, "as an earlier answer gave it; none: from the oldest record kept"},
+    {"since_ms", kCount, false, "only records of this time or later: ms since 1970, guest's clock"},
+    {"until_ms", kCount, false, "only records of this time or earlier"},
+    {"sources", kStrings, false, "only lines of these"},
+    {"level", kString, false,
+     "only lines of this level or a graver one: emerg to debug, or 0 to 7"},
+    {"last", kCount, false,
+     "from so many of the lines asked for before the end; not with a cursor"},
+    {"limit", kCount, false, "records in an answer, at most and by default 512"},
+    {"follow_ms", kCount, false,
+     "how long to wait for a record where there is none yet, at most 60000; default: not at all"}};
 constexpr Param kExec[] = {
     kName,
     {"argv", kStrings, true, "program and arguments"},
@@ -106,6 +119,18 @@ constexpr Method kMethods[] = {
     {"compute.vm.kill", "Ends a VM at once.", kJustName, "vm", "the VM as status shows it", VmKill,
      true},
     {"compute.vm.list", "All VMs.", {}, "vms", "an array, by name", VmList},
+    {"compute.vm.logs",
+     "Reads what a VM's guest logged from a cursor on, and waits for more if asked to. Works in "
+     "any "
+     "state of the VM.",
+     kLogs, "page",
+     "{records, cursor, end, over, lost, note}. A record: {cursor, seq, boot, time_ns, "
+     "monotonic_ns, source, level, stderr, partial, text}, with text_base64 in place of text where "
+     "it is no UTF-8; or {…, gap: {from, to, by, why}}: those records are lost. `end`: no more is "
+     "kept; `over`: nor will there be before the next start; `lost`: records behind the cursor are "
+     "not kept any more; `note`: why there may be less than expected, or null. An answer may hold "
+     "no record and yet not be the end",
+     VmLogPage},
     {"compute.vm.pause", "Holds a Running VM's processors still.", kJustName, "vm",
      "the VM as status shows it", VmPause, true},
     {"compute.vm.remove", "Forgets a VM that is not up and removes its directory.", kRemove,

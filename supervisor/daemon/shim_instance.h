@@ -16,6 +16,7 @@
 #include "protocol/base/log.h"
 #include "protocol/base/spawn.h"
 #include "protocol/wire/channel.h"
+#include "supervisor/daemon/log_follower.h"
 #include "supervisor/guest/ready_listener.h"
 #include "supervisor/hypervisor/backend.h"
 #include "supervisor/lifecycle/instance.h"
@@ -33,6 +34,7 @@ class ShimInstance : public lifecycle::Instance, public std::enable_shared_from_
     Spawned shim;
     std::unique_ptr<guest::ReadyListener> ready;
     std::string guest_config;  // for the guest's PID 1; empty: none
+    VmLogsPtr logs;
   };
   ShimInstance(boost::asio::any_io_executor executor, Parts parts, std::function<void()> changed);
   ShimInstance(const ShimInstance&) = delete;
@@ -79,6 +81,7 @@ class ShimInstance : public lifecycle::Instance, public std::enable_shared_from_
   boost::asio::awaitable<Result<>> TakeGuestEvent(wire::Channel& channel,
                                                   const v1::GuestEvent& event);
   boost::asio::awaitable<Result<>> PingAgent(wire::Channel& channel, bool first);
+  void FollowLogs();
   void SetAgent(lifecycle::AgentState state, std::string why);
   // `fault`, of a call to the agent, which says so where the agent is lost anyway.
   lifecycle::Fault WithAgent(lifecycle::Fault fault) const;
@@ -98,6 +101,8 @@ class ShimInstance : public lifecycle::Instance, public std::enable_shared_from_
   std::unique_ptr<shim::Client> client_;
   std::unique_ptr<guest::ReadyListener> ready_;
   const std::string guest_config_;
+  const VmLogsPtr logs_;
+  std::shared_ptr<LogFollower> log_follower_;
   LogLimiter guest_events_;               // how many a guest may tell
   std::shared_ptr<wire::Channel> agent_;  // the standing connection, while there is one
   uint32_t agent_generation_ = 0;         // as its Hello there said

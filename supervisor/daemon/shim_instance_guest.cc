@@ -80,6 +80,7 @@ void ShimInstance::TakeReady(const guest::ReadyReport& report) {
   view_.refused.reset();
   view_.agent = AgentState::kUp;
   view_.agent_why.clear();
+  if (log_follower_ != nullptr) log_follower_->AgentIs(view_.ready->instance_id);
   Changed();
 }
 

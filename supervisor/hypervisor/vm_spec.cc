@@ -153,6 +153,11 @@ SpecMistakes Validate(const VmSpec& spec) {
     mistakes.push_back({"guest_config", "must be at most " + std::to_string(kMaxGuestConfigBytes) +
                                             " bytes of TOML, without control characters"});
   }
+  if (spec.logs.max_bytes < kMinLogBytes || spec.logs.max_bytes > kMaxLogBytes) {
+    mistakes.push_back({"logs.max_bytes", "must be a whole number from " +
+                                              std::to_string(kMinLogBytes) + " to " +
+                                              std::to_string(kMaxLogBytes)});
+  }
   for (const TimeoutRow& row : kTimeouts) {
     const auto value = spec.timeouts.*row.field;
     if (value.count() < 1 || value > kMaxPhaseTimeout) {
@@ -197,6 +202,12 @@ std::expected<VmSpec, SpecMistakes> VmSpecFromJson(const json& object) {
     }
     fields.RefuseUnknown();
   }
+  if (const json* logs = reader.Object("logs")) {
+    FieldReader fields(*logs, "logs.", mistakes);
+    fields.Number("max_bytes", static_cast<int64_t>(kMinLogBytes),
+                  static_cast<int64_t>(kMaxLogBytes), spec.logs.max_bytes);
+    fields.RefuseUnknown();
+  }
   reader.RefuseUnknown();
   Append(mistakes, Validate(spec));
   if (!mistakes.empty()) return std::unexpected(std::move(mistakes));
@@ -225,6 +236,7 @@ json ToJson(const VmSpec& spec) {
   for (const TimeoutRow& row : kTimeouts) {
     object["timeouts_ms"][row.name] = (spec.timeouts.*row.field).count();
   }
+  object["logs"] = {{"max_bytes", spec.logs.max_bytes}};
   return object;
 }
 

@@ -75,7 +75,8 @@ class Instance {
     // The configuration that we gave it was not taken: its words, printable, and how often.
     std::string configure_refused;
     uint32_t configure_refusals = 0;
-    std::string vsock_lost;  // why there is no vsock device any more; empty: there is
+    std::string log_trouble;  // why log records cannot be kept at present; empty: they are
+    std::string vsock_lost;   // why there is no vsock device any more; empty: there is
     bool Ended() const { return exit.has_value() || lost.has_value(); }
   };
 
