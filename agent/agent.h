@@ -3,7 +3,8 @@
 // Agent: takes the host's connections and answers them.
 //
 // Each connection begins with the host's Hello. Its first request decides what it is: ExecStart
-// makes it an exec session for the rest of its life, Follow one that carries the guest's events;
+// makes it an exec session for the rest of its life, Follow one that carries the guest's events,
+// Forward one that carries the bytes of a connection in the guest;
 // Ping, Shutdown and ServiceCall are short calls, of which any number may follow each other. One
 // coroutine a connection, all on one thread.
 #ifndef BERTH_AGENT_AGENT_H_
@@ -23,12 +24,14 @@
 #include "agent/exec_child.h"
 #include "agent/exec_session.h"
 #include "agent/followers.h"
+#include "agent/forward.h"
 #include "agent/ready.h"
 #include "protocol/base/log.h"
 #include "protocol/base/result.h"
 #include "protocol/base/service_control.h"
 #include "protocol/base/unique_fd.h"
 #include "protocol/wire/channel.h"
+#include "protocol/wire/limits.h"
 
 namespace berth::agent {
 
@@ -47,10 +50,12 @@ struct AgentOptions {
 
 class Agent {
  public:
-  // Connections at once, of any kind. The rest wait in the listener's backlog.
+  // Connections at once, but for forwards. The rest wait in the listener's backlog.
   static constexpr int kMaxConnections = 256;
+  // Forwards have places of their own: however many there are, a session finds room.
+  static constexpr int kMaxForwards = wire::kMaxForwards;
   // Descriptors that so many sessions need, and some for the agent itself.
-  static constexpr rlim_t kOpenFiles = kMaxConnections * 8 + 64;
+  static constexpr rlim_t kOpenFiles = kMaxConnections * 8 + kMaxForwards * 2 + 64;
 
   // Ignores SIGPIPE and raises the limit of open files for the whole process.
   Agent(boost::asio::io_context& context, AgentOptions options);
@@ -62,6 +67,7 @@ class Agent {
   void Start();
 
   int connections() const { return connections_; }
+  int forwards() const { return forwards_; }
   // It was stopped by `terminate`.
   bool terminated() const { return terminated_; }
 
@@ -95,6 +101,11 @@ class Agent {
                                              const v1::Envelope& request, std::string greeting);
   boost::asio::awaitable<Result<>> ServeFollow(std::unique_ptr<wire::Channel> channel,
                                                const v1::Envelope& request, std::string greeting);
+  boost::asio::awaitable<Result<>> ServeForward(std::unique_ptr<wire::Channel> channel,
+                                                const v1::Envelope& request, std::string greeting);
+  // In a forward's place, which the caller gives back.
+  boost::asio::awaitable<Result<>> RunForward(std::unique_ptr<wire::Channel> channel,
+                                              const v1::Forward& request, std::string greeting);
 
   // Short calls. ECANCELED: the host has closed, and nobody is there to be told.
   boost::asio::awaitable<Result<v1::Envelope>> AnswerPing(wire::Channel& channel,
@@ -113,13 +124,16 @@ class Agent {
   ExecDefaults defaults_;
   BufferPool pool_;
   std::list<std::shared_ptr<ExecSession>> sessions_;  // after the pool, whose buffers they hold
+  wire::RelayPool relay_pool_;
+  std::list<std::shared_ptr<ForwardSession>> forward_sessions_;  // after their pool
   Followers followers_;
   Event freed_;  // a connection ended while the agent was full
   LogLimiter complaints_;
   std::optional<boost::asio::posix::stream_descriptor> terminate_;
   const std::string service_socket_;
   const std::chrono::milliseconds configure_retry_;
-  int connections_ = 0;
+  int connections_ = 0;  // that hold one of kMaxConnections
+  int forwards_ = 0;     // that hold one of kMaxForwards instead
   bool shutting_down_ = false;
   bool configured_ = false;
   bool terminated_ = false;

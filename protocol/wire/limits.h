@@ -74,6 +74,13 @@ inline constexpr auto kMaxServiceTimeout = 1h;       // ServiceCall.timeout_ms
 inline constexpr auto kEventAckTimeout =
     900ms;  // for the last event to be heard, before the agent ends
 
+// --- Generation 3: forward ---
+inline constexpr int kMaxForwards = 1024;           // of one guest at once
+inline constexpr size_t kMaxForwardHostBytes = 64;  // Forward.tcp.host
+inline constexpr size_t kMaxUnixPathBytes = 107;    // Forward.unix_path: sun_path less its null
+inline constexpr size_t kMaxForwardMessageBytes = 16 * 1024;  // a message beside forwarded data
+inline constexpr auto kForwardTimeout = 10s;                  // for the connection in the guest
+
 }  // namespace berth::wire
 
 #endif  // BERTH_PROTOCOL_WIRE_LIMITS_H_

@@ -65,6 +65,7 @@ void AddWait(CLI::App& app, Shared& shared);
 void AddEvents(CLI::App& app, Shared& shared);
 void AddConsole(CLI::App& app, Shared& shared);
 void AddExec(CLI::App& app, Shared& shared);
+void AddForward(CLI::App& app, Shared& shared);
 void AddRun(CLI::App& app, Shared& shared);
 void AddImage(CLI::App& app, Shared& shared);
 void AddDoctor(CLI::App& app, Shared& shared);

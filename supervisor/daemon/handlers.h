@@ -17,6 +17,7 @@ HandlerResult VmConsole(Service& service, json params, Caller caller);
 HandlerResult VmCreate(Service& service, json params, Caller caller);
 HandlerResult VmEventsTail(Service& service, json params, Caller caller);
 HandlerResult VmExec(Service& service, json params, Caller caller);
+HandlerResult VmForward(Service& service, json params, Caller caller);
 HandlerResult VmKill(Service& service, json params, Caller caller);
 HandlerResult VmList(Service& service, json params, Caller caller);
 HandlerResult VmPause(Service& service, json params, Caller caller);

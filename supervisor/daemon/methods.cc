@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The table of methods. Handlers stand in handlers_vm.cc, handlers_exec.cc and handlers_host.cc.
+// The table of methods. Handlers stand in handlers_*.cc.
 #include "supervisor/daemon/handlers.h"
 #include "supervisor/daemon/method.h"
 
@@ -44,6 +44,13 @@ constexpr Param kExec[] = {
     {"timeout_ms", kCount, false, "SIGTERM then; default: none"},
     {"kill_grace_ms", kCount, false, "and SIGKILL so much later; default: 5000"}};
 
+constexpr Param kForward[] = {
+    kName,
+    {"host", kString, false,
+     "an address, or localhost; default: localhost. Names are not resolved in the guest"},
+    {"port", kCount, false, "TCP, 1 to 65535"},
+    {"path", kString, false, "instead of a port: an absolute path of a Unix socket in the guest"}};
+
 constexpr Param kService[] = {
     kName,
     {"verb", kString, true, "ls, status, start, stop, restart or reload"},
@@ -75,6 +82,13 @@ constexpr Method kMethods[] = {
      "{handover: true}; behind this line comes one byte with a descriptor (SCM_RIGHTS): the "
      "connection to the guest's agent, on which Hello and ExecStart have been sent",
      VmExec, true, true},
+    {"compute.vm.forward",
+     "Connects to a TCP port or a Unix socket in a VM. An event for each target and connection to "
+     "this API, however often it is asked for.",
+     kForward, "connection",
+     "{handover: true}; behind this line comes one byte with a descriptor (SCM_RIGHTS): the "
+     "connection to the guest's agent, on which Hello and Forward have been sent",
+     VmForward, false, true},
     {"compute.vm.kill", "Ends a VM at once.", kJustName, "vm", "the VM as status shows it", VmKill,
      true},
     {"compute.vm.list", "All VMs.", {}, "vms", "an array, by name", VmList},

@@ -86,6 +86,12 @@ int AgentRig::Connections() {
   return answer.get_future().get();
 }
 
+int AgentRig::Forwards() {
+  std::promise<int> answer;
+  asio::post(context_, [&] { answer.set_value(agent_->forwards()); });
+  return answer.get_future().get();
+}
+
 UniqueFd AgentRig::Connect() const {
   UniqueFd fd(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
   const auto endpoint = guest::UnixEndpoint(agent_path()).value();

@@ -69,6 +69,7 @@ class AgentRig {
   std::string service_path() const { return dir_ / "init.sock"; }
   // In the agent's thread.
   int Connections();
+  int Forwards();
   // What PID 1 does when nothing but the agent is left.
   void Terminate() const;
   // Waits for the agent to end by it.
