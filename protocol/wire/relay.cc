@@ -226,6 +226,7 @@ Result<bool> Relay::MoveOut() {
     if (!outgoing_.empty()) {
       BERTH_ASSIGN(const size_t sent, SendFramed(outgoing_.bytes()));
       outgoing_.Drop(sent);
+      if (framed_broken_) return true;
       if (!outgoing_.empty()) {
         wants_.framed |= POLLOUT;
         return false;
@@ -248,6 +249,7 @@ Result<bool> Relay::MoveOut() {
     const auto frame = chunk.first(kFrameHeaderBytes + length);
     BERTH_ASSIGN(const size_t sent, SendFramed(frame));
     outgoing_.Keep(frame.subspan(sent));
+    if (framed_broken_) return true;
   }
   return true;
 }
@@ -257,9 +259,9 @@ Result<size_t> Relay::SendFramed(std::span<const std::byte> bytes) {
   if (n >= 0) return static_cast<size_t>(n);
   if (errno == EAGAIN) return size_t{0};
   if (errno != EPIPE && errno != ECONNRESET) return ErrnoError("forward-reset", "send");
-  // It has closed: what it said last is still to be read, and then its end is.
+  // It has closed: what it said last is still to be read, and then its end is, as soon as the sink
+  // has room. Until then it is not polled: it would only say again that it has closed.
   framed_broken_ = true;
-  wants_.framed |= POLLIN;
   return bytes.size();
 }
 

@@ -20,8 +20,10 @@ using wire::Relay;
 
 namespace {
 
-// berthd answers 32 calls of one client at once; one of them waits for the VM's end.
-constexpr size_t kMaxWaiting = 24;
+// Clients whose connection into the guest is being made. berthd answers 32 calls of one client at
+// once, of which one waits for the VM's end; and a slow guest that was asked for a thousand at once
+// would answer none in time.
+constexpr size_t kMaxOpening = 24;
 // The guest's own deadline for its connection, and the way there and back.
 constexpr auto kOpeningTimeout = wire::kForwardTimeout + wire::kCallTimeout;
 constexpr auto kReconnect = std::chrono::seconds(1);
@@ -163,7 +165,8 @@ int ForwardLoop::Run() {
 }
 
 bool ForwardLoop::MayAccept() const {
-  return api_ && waiting_.size() < kMaxWaiting && links_.size() + waiting_.size() < max_links_;
+  return api_ && waiting_.size() + opening_ < kMaxOpening &&
+         links_.size() + waiting_.size() < max_links_;
 }
 
 int ForwardLoop::PollTimeoutMs() const {
@@ -261,6 +264,7 @@ void ForwardLoop::Begin(Client client, UniqueFd guest) {
       pool_, std::move(guest),
       wire::RelayEnds{
           .framed = -1, .source = fd, .sink = fd, .out = {}, .in = {}, .pipe_sink = {}});
+  ++opening_;
   // Its first round is due at once.
   links_.push_back({.client = std::move(client), .forward = std::move(forward), .more = true});
 }
@@ -278,6 +282,10 @@ void ForwardLoop::RunLinks(const std::vector<pollfd>& polled) {
       continue;
     }
     const auto progress = link->forward->Round();
+    if (!link->opened && (link->forward->opened() || !progress)) {
+      link->opened = true;
+      --opening_;
+    }
     if (progress && *progress != Relay::Progress::kDone) {
       link->more = *progress == Relay::Progress::kMore;
       ++link;

@@ -79,8 +79,9 @@ class ForwardLoop {
   struct Link {
     Client client;  // in front of the link, which uses its descriptor
     std::unique_ptr<ForwardLink> forward;
-    bool more = false;  // it has work that no event announces
-    size_t polled = 0;  // where its descriptors stand among those polled
+    bool opened = false;  // as the link said last
+    bool more = false;    // it has work that no event announces
+    size_t polled = 0;    // where its descriptors stand among those polled
     size_t polled_end = 0;
   };
 
@@ -112,6 +113,7 @@ class ForwardLoop {
   std::optional<Failure> end_;
   std::set<std::string> said_;
   size_t unsaid_ = 0;
+  size_t opening_ = 0;  // links that are not opened yet
   size_t max_links_ = 0;
 };
 
