@@ -230,6 +230,32 @@ TEST_F(RelayTest, ASlowSinkStopsTheReadingOfTheFramedEnd) {
   EXPECT_LE(pool_.held(), RelayPool::kMaxChunkBytes);
 }
 
+TEST_F(RelayTest, APeerThatHasClosedIsNotPolledWhileTheSinkIsFull) {
+  Relay relay(pool_, Ends(), Take());
+  relay.Open();
+  const std::string frame = Frame(FrameKind::kData, Stream::kStdin, std::string(200'000, 'x'));
+  size_t sent = 0;
+  while ((relay.wants().sink & POLLOUT) == 0) {
+    const ssize_t n =
+        send(framed_[1].get(), frame.data() + sent, frame.size() - sent, MSG_NOSIGNAL);
+    if (n > 0) sent = (sent + static_cast<size_t>(n)) % frame.size();
+    ASSERT_EQ(Round(relay), Progress::kWait);
+  }
+  framed_[1].Reset();
+  ASSERT_TRUE(Put(plain_[1], "x"));
+  EXPECT_EQ(Round(relay), Progress::kWait);
+  EXPECT_EQ(relay.wants().framed, 0)
+      << "poll(2) would say at once, and for ever, that it has closed";
+  EXPECT_EQ(relay.wants().sink, POLLOUT);
+  // With room in the sink it is seen.
+  for (int i = 0; i < 1000 && !error_; ++i) {
+    Get(plain_[1]);
+    Round(relay);
+  }
+  ASSERT_TRUE(error_);
+  EXPECT_EQ(error_->errnum, ECONNRESET);
+}
+
 TEST_F(RelayTest, AThousandSlowPeersHoldLittle) {
   std::vector<std::array<UniqueFd, 2>> sockets;
   std::vector<std::unique_ptr<Relay>> relays;
