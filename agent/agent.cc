@@ -139,6 +139,7 @@ const Agent::CallRow* Agent::FindCall(const v1::Envelope& request, uint32_t gene
       {v1::Envelope::kPing, 1, false, &Agent::AnswerPing},
       {v1::Envelope::kShutdown, 1, false, &Agent::AnswerShutdown},
       {v1::Envelope::kServiceCall, wire::kServiceGeneration, true, &Agent::AnswerService},
+      {v1::Envelope::kStatsCall, wire::kOperatorGeneration, false, &Agent::AnswerStats},
   };
   const auto* const row = std::ranges::find(kCalls, request.body_case(), &CallRow::request);
   return row != std::end(kCalls) && generation >= row->since ? row : nullptr;
@@ -154,7 +155,8 @@ Agent::Agent(asio::io_context& context, AgentOptions options)
       freed_(context.get_executor()),
       complaints_(5, 60s),
       service_socket_(std::move(options.service_socket)),
-      configure_retry_(options.configure_retry) {
+      configure_retry_(options.configure_retry),
+      stats_(std::move(options.stats)) {
   if (options.terminate) terminate_.emplace(context, options.terminate.Release());
   // The end of a pipe or a connection is an error code here.
   signal(SIGPIPE, SIG_IGN);
@@ -413,6 +415,13 @@ asio::awaitable<Result<v1::Envelope>> Agent::AnswerService(wire::Channel& channe
   if (!outcome) co_return std::unexpected(outcome.error());
   v1::Envelope answer;
   *answer.mutable_service_reply() = ToReply(*outcome);
+  co_return answer;
+}
+
+asio::awaitable<Result<v1::Envelope>> Agent::AnswerStats(wire::Channel& /*channel*/,
+                                                         const v1::Envelope& /*request*/) {
+  v1::Envelope answer;
+  *answer.mutable_stats_reply() = co_await CollectStats(context_.get_executor(), stats_);
   co_return answer;
 }
 

@@ -5,8 +5,8 @@
 // Each connection begins with the host's Hello. Its first request decides what it is: ExecStart
 // makes it an exec session for the rest of its life, Follow one that carries the guest's events,
 // Forward one that carries the bytes of a connection in the guest;
-// Ping, Shutdown and ServiceCall are short calls, of which any number may follow each other. One
-// coroutine a connection, all on one thread.
+// Ping, Shutdown, ServiceCall and StatsCall are short calls, of which any number may follow each
+// other. One coroutine a connection, all on one thread.
 #ifndef BERTH_AGENT_AGENT_H_
 #define BERTH_AGENT_AGENT_H_
 
@@ -26,6 +26,7 @@
 #include "agent/followers.h"
 #include "agent/forward.h"
 #include "agent/ready.h"
+#include "agent/stats.h"
 #include "protocol/base/log.h"
 #include "protocol/base/result.h"
 #include "protocol/base/service_control.h"
@@ -46,6 +47,7 @@ struct AgentOptions {
   std::string service_socket = kServiceSocketPath;  // PID 1's
   // Where PID 1 is busy it is asked again to take a configuration, after so long.
   std::chrono::milliseconds configure_retry{200};
+  StatsSources stats = {};
 };
 
 class Agent {
@@ -114,6 +116,8 @@ class Agent {
                                                               const v1::Envelope& request);
   boost::asio::awaitable<Result<v1::Envelope>> AnswerService(wire::Channel& channel,
                                                              const v1::Envelope& request);
+  boost::asio::awaitable<Result<v1::Envelope>> AnswerStats(wire::Channel& channel,
+                                                           const v1::Envelope& request);
   void Complain(const Error& error);
 
   boost::asio::io_context& context_;
@@ -132,6 +136,7 @@ class Agent {
   std::optional<boost::asio::posix::stream_descriptor> terminate_;
   const std::string service_socket_;
   const std::chrono::milliseconds configure_retry_;
+  const StatsSources stats_;
   int connections_ = 0;  // that hold one of kMaxConnections
   int forwards_ = 0;     // that hold one of kMaxForwards instead
   bool shutting_down_ = false;

@@ -81,6 +81,13 @@ inline constexpr size_t kMaxUnixPathBytes = 107;    // Forward.unix_path: sun_pa
 inline constexpr size_t kMaxForwardMessageBytes = 16 * 1024;  // a message beside forwarded data
 inline constexpr auto kForwardTimeout = 10s;                  // for the connection in the guest
 
+// --- Generation 3: statistics ---
+inline constexpr int kMaxStatsDisks = 64;          // StatsReply.disks
+inline constexpr int kMaxStatsFileSystems = 64;    // StatsReply.file_systems
+inline constexpr int kMaxStatsInterfaces = 64;     // StatsReply.interfaces
+inline constexpr int kMaxStatsGroups = 256;        // StatsReply.services, and StatsReply.sessions
+inline constexpr size_t kMaxStatsTextBytes = 256;  // each text of a StatsReply
+
 }  // namespace berth::wire
 
 #endif  // BERTH_PROTOCOL_WIRE_LIMITS_H_

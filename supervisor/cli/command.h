@@ -70,6 +70,8 @@ void AddRun(CLI::App& app, Shared& shared);
 void AddImage(CLI::App& app, Shared& shared);
 void AddDoctor(CLI::App& app, Shared& shared);
 void AddService(CLI::App& app, Shared& shared);
+void AddStats(CLI::App& app, Shared& shared);
+void AddTop(CLI::App& app, Shared& shared);
 void AddVersion(CLI::App& app, Shared& shared);
 
 }  // namespace berth::cli

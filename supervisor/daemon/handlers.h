@@ -25,6 +25,7 @@ HandlerResult VmRemove(Service& service, json params, Caller caller);
 HandlerResult VmResume(Service& service, json params, Caller caller);
 HandlerResult VmService(Service& service, json params, Caller caller);
 HandlerResult VmStart(Service& service, json params, Caller caller);
+HandlerResult VmStats(Service& service, json params, Caller caller);
 HandlerResult VmStatus(Service& service, json params, Caller caller);
 HandlerResult VmStop(Service& service, json params, Caller caller);
 HandlerResult VmWait(Service& service, json params, Caller caller);

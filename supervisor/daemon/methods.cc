@@ -105,6 +105,12 @@ constexpr Method kMethods[] = {
      VmService},
     {"compute.vm.start", "Starts a VM and waits until it is Running.", kJustName, "vm",
      "the VM as status shows it", VmStart, true},
+    {"compute.vm.stats", "What a guest uses, and what its hypervisor does on this host.", kJustName,
+     "stats",
+     "{guest, host}: counters since the guest's boot, by its own claim; and cpu_us and rss_bytes "
+     "of "
+     "the hypervisor by this host's kernel. Null: not told. Times at_ms are of either's own clock",
+     VmStats},
     {"compute.vm.status", "All about one VM.", kJustName, "vm",
      "spec, state, why, processes, agent, boot timeline, last transitions", VmStatus},
     {"compute.vm.stop", "Stops a VM in order, by force where that takes too long.", kStop, "vm",

@@ -47,7 +47,7 @@ Pipe::Pipe() {
   write.Reset(ends[1]);
 }
 
-AgentRig::AgentRig() {
+AgentRig::AgentRig(agent::StatsSources stats) {
   const auto endpoint = guest::UnixEndpoint(agent_path()).value();
   UniqueFd listener(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
   EXPECT_EQ(bind(listener.get(), endpoint.data(), static_cast<socklen_t>(endpoint.size())), 0);
@@ -63,7 +63,8 @@ AgentRig::AgentRig() {
                                     .hello = agent::MakeAgentHello(),
                                     .terminate = UniqueFd(dup(terminate_.get())),
                                     .service_socket = service_path(),
-                                    .configure_retry = std::chrono::milliseconds(1)});
+                                    .configure_retry = std::chrono::milliseconds(1),
+                                    .stats = std::move(stats)});
   agent_->Start();
   thread_ = std::thread([this] { context_.run(); });
 }

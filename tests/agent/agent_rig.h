@@ -50,7 +50,7 @@ inline v1::ExecStart Shell(std::string script) {
 
 class AgentRig {
  public:
-  AgentRig();
+  explicit AgentRig(agent::StatsSources stats = {});
   ~AgentRig();
 
   UniqueFd Connect() const;
