@@ -14,8 +14,6 @@
 #include <boost/asio/use_awaitable.hpp>
 #include <cstring>
 
-#include "agent/copy_session.h"
-#include "agent/exec_request.h"
 #include "agent/ping.h"
 #include "agent/service_link.h"
 #include "protocol/base/clock.h"
@@ -96,17 +94,6 @@ asio::awaitable<void> CancelOnHangUp(std::weak_ptr<ServiceLink> waiting, wire::S
   }
 }
 
-asio::awaitable<Result<>> WriteFailure(wire::Channel& channel, const std::string& greeting,
-                                       const Error& error) {
-  v1::Envelope message;
-  *message.mutable_failure() = wire::ToFailure(error);
-  const auto encoded = wire::EncodeMessage(message);
-  if (!encoded) co_return std::unexpected(encoded.error());
-  const std::string bytes = greeting + *encoded;
-  co_return co_await channel.WriteBytes(std::as_bytes(std::span(bytes)),
-                                        Deadline::In(wire::kCallTimeout));
-}
-
 }  // namespace
 
 struct Agent::StreamRow {
@@ -132,6 +119,7 @@ const Agent::StreamRow* Agent::FindStream(const v1::Envelope& request, uint32_t 
       {v1::Envelope::kExecAttach, wire::kOperatorGeneration, &Agent::ServeAttach},
       {v1::Envelope::kLogFollow, wire::kOperatorGeneration, &Agent::ServeLogFollow},
       {v1::Envelope::kCopyStart, wire::kOperatorGeneration, &Agent::ServeCopy},
+      {v1::Envelope::kForward, wire::kOperatorGeneration, &Agent::ServeForward},
   };
   const auto* const row = std::ranges::find(kStreams, request.body_case(), &StreamRow::request);
   return row != std::end(kStreams) && generation >= row->since ? row : nullptr;
@@ -143,6 +131,7 @@ const Agent::CallRow* Agent::FindCall(const v1::Envelope& request, uint32_t gene
       {v1::Envelope::kShutdown, 1, false, &Agent::AnswerShutdown},
       {v1::Envelope::kServiceCall, wire::kServiceGeneration, true, &Agent::AnswerService},
       {v1::Envelope::kSessionsCall, wire::kOperatorGeneration, false, &Agent::AnswerSessions},
+      {v1::Envelope::kStatsCall, wire::kOperatorGeneration, false, &Agent::AnswerStats},
   };
   const auto* const row = std::ranges::find(kCalls, request.body_case(), &CallRow::request);
   return row != std::end(kCalls) && generation >= row->since ? row : nullptr;
@@ -160,7 +149,8 @@ Agent::Agent(asio::io_context& context, AgentOptions options)
       freed_(context.get_executor()),
       complaints_(5, 60s),
       service_socket_(std::move(options.service_socket)),
-      configure_retry_(options.configure_retry) {
+      configure_retry_(options.configure_retry),
+      stats_(std::move(options.stats)) {
   if (options.terminate) terminate_.emplace(context, options.terminate.Release());
   // The end of a pipe or a connection is an error code here.
   signal(SIGPIPE, SIG_IGN);
@@ -442,120 +432,31 @@ asio::awaitable<Result<>> Agent::ServeFollow(std::unique_ptr<wire::Channel> chan
   co_return co_await followers_.Serve(*channel, std::move(greeting));
 }
 
-asio::awaitable<Result<>> Agent::ServeLogFollow(std::unique_ptr<wire::Channel> channel,
-                                                const v1::Envelope& request, std::string greeting) {
-  co_return co_await logs_.Serve(std::move(channel), request.log_follow(), std::move(greeting));
-}
-
-asio::awaitable<Result<>> Agent::ServeExec(std::unique_ptr<wire::Channel> channel,
-                                           const v1::Envelope& request, std::string greeting) {
-  const v1::ExecStart& start = request.exec_start();
-  Result<ExecChild> child = Fail("exec", ESHUTDOWN, "the guest is shutting down");
-  if (!shutting_down_) {
-    if (const auto good = CheckExecStart(start); !good) {
-      child = std::unexpected(good.error());
-    } else if (const auto room = start.detach() ? MakeRoomForDetachable() : Result<>(); !room) {
-      child = std::unexpected(room.error());
-    } else {
-      child = StartExec(start, defaults_, cgroups_);
-    }
-  }
-  // A program that cannot be started is the host's to report, not the guest's to log.
-  if (!child) co_return co_await WriteFailure(*channel, greeting, child.error());
-  const auto session = sessions_.insert(
-      sessions_.end(),
-      std::make_shared<ExecSession>(std::move(channel), std::move(*child), start, pool_));
-  try {
-    co_await (*session)->Run(std::move(greeting));
-  } catch (...) {
-    sessions_.erase(session);
-    throw;
-  }
-  sessions_.erase(session);
-  co_return Result<>{};
-}
-
-asio::awaitable<Result<>> Agent::ServeAttach(std::unique_ptr<wire::Channel> channel,
-                                             const v1::Envelope& request, std::string greeting) {
-  const v1::ExecAttach& attach = request.exec_attach();
-  auto session = FindSession(attach.session());
-  if (session && !(*session)->detachable()) {
-    session =
-        Fail("attach", EPERM, "session " + (*session)->id() + " was not started to be attached to",
-             "start it with --detach");
-  }
-  if (session &&
-      (attach.rows() > wire::kMaxWindowCells || attach.columns() > wire::kMaxWindowCells)) {
-    session = Fail("attach", EINVAL, "a terminal of an impossible size");
-  }
-  if (!session) co_return co_await WriteFailure(*channel, greeting, session.error());
-  (*session)->Attach(std::move(channel), greeting, attach);
-  co_return Result<>{};
-}
-
-asio::awaitable<Result<v1::Envelope>> Agent::AnswerSessions(wire::Channel& /*channel*/,
-                                                            const v1::Envelope& request) {
-  const v1::SessionsCall& call = request.sessions_call();
+asio::awaitable<Result<v1::Envelope>> Agent::AnswerStats(wire::Channel& /*channel*/,
+                                                         const v1::Envelope& /*request*/) {
   v1::Envelope answer;
-  v1::SessionsReply& reply = *answer.mutable_sessions_reply();
-  reply.set_monotonic_us(ToMicroseconds(MonotonicNs()));
-  if (call.verb() == v1::SessionsCall::LIST) {
-    for (const auto& session : sessions_) *reply.add_sessions() = session->Row();
-    co_return answer;
-  }
-  const auto session = FindSession(call.session());
-  if (!session) co_return std::unexpected(session.error());
-  if (call.verb() == v1::SessionsCall::END) {
-    (*session)->End();
-  } else if (call.verb() == v1::SessionsCall::SIGNAL && call.signal() >= 1 &&
-             call.signal() <= static_cast<uint32_t>(wire::kMaxSignal)) {
-    (*session)->Signal(static_cast<int>(call.signal()));
-  } else {
-    co_return Fail("session", EINVAL, "an unknown verb or signal");
-  }
+  *answer.mutable_stats_reply() = co_await CollectStats(context_.get_executor(), stats_);
   co_return answer;
 }
 
-Result<std::shared_ptr<ExecSession>> Agent::FindSession(const std::string& id) const {
-  const auto found = std::ranges::find(sessions_, id, [](const auto& each) { return each->id(); });
-  if (found != sessions_.end()) return *found;
-  return Fail("session", ESRCH, "there is no session " + Printable(id, wire::kSessionIdBytes),
-              "it may have ended an hour ago, or with its agent: see the list of sessions");
+asio::awaitable<Result<>> Agent::WriteFailure(wire::Channel& channel, const std::string& greeting,
+                                              const Error& error) {
+  v1::Envelope message;
+  *message.mutable_failure() = wire::ToFailure(error);
+  const auto encoded = wire::EncodeMessage(message);
+  if (!encoded) co_return std::unexpected(encoded.error());
+  const std::string bytes = greeting + *encoded;
+  co_return co_await channel.WriteBytes(std::as_bytes(std::span(bytes)),
+                                        Deadline::In(wire::kCallTimeout));
 }
 
-Result<> Agent::MakeRoomForDetachable() {
-  const auto detachable =
-      std::ranges::count_if(sessions_, [](const auto& each) { return each->detachable(); });
-  if (detachable < wire::kMaxDetachable) return {};
-  const auto ended = std::ranges::find_if(
-      sessions_, [](const auto& each) { return each->detachable() && each->ended(); });
-  if (ended == sessions_.end()) {
-    return Fail("exec", EAGAIN,
-                std::to_string(wire::kMaxDetachable) + " detached sessions run already",
-                "end one of them");
+void Agent::Complain(const Error& error) {
+  if (!complaints_.Allow()) return;
+  std::string line = error.Message();
+  if (const long suppressed = complaints_.TakeSuppressed(); suppressed > 0) {
+    line += " (and " + std::to_string(suppressed) + " more such lines)";
   }
-  (*ended)->End();
-  return {};
-  asio::awaitable<Result<>> Agent::ServeCopy(std::unique_ptr<wire::Channel> channel,
-                                             const v1::Envelope& request, std::string greeting) {
-    if (copies_ >= wire::kMaxCopies) {
-      const Error error{"copy", EAGAIN,
-                        "this guest has " + std::to_string(copies_) + " copies to make already",
-                        "wait for one of them, or end it"};
-      co_return co_await WriteFailure(*channel, greeting, error);
-    }
-    ++copies_;
-    const std::unique_ptr<int, void (*)(int*)> place(&copies_, [](int* copies) { --*copies; });
-    co_return co_await RunCopy(*channel, request.copy_start(), std::move(greeting));
-  }
-
-  void Agent::Complain(const Error& error) {
-    if (!complaints_.Allow()) return;
-    std::string line = error.Message();
-    if (const long suppressed = complaints_.TakeSuppressed(); suppressed > 0) {
-      line += " (and " + std::to_string(suppressed) + " more such lines)";
-    }
-    Log(LogLevel::kWarning, "berth-agent", line);
-  }
+  Log(LogLevel::kWarning, "berth-agent", line);
+}
 
 }  // namespace berth::agent

@@ -4,9 +4,9 @@
 //
 // Each connection begins with the host's Hello. Its first request decides what it is: ExecStart
 // makes it an exec session for the rest of its life, Follow one that carries the guest's events,
-// LogFollow one that carries its log, CopyStart one that copies files;
-// Ping, Shutdown and ServiceCall are short calls, of which any number may follow each other. One
-// coroutine a connection, all on one thread.
+// LogFollow one that carries its log, CopyStart one that copies files, Forward one that carries the
+// bytes of a connection in the guest. The others are short calls, of which any number may follow
+// each other. One coroutine a connection, all on one thread.
 #ifndef BERTH_AGENT_AGENT_H_
 #define BERTH_AGENT_AGENT_H_
 
@@ -24,15 +24,18 @@
 #include "agent/exec_child.h"
 #include "agent/exec_session.h"
 #include "agent/followers.h"
+#include "agent/forward.h"
 #include "agent/logs.h"
 #include "agent/ready.h"
 #include "agent/session_cgroups.h"
+#include "agent/stats.h"
 #include "protocol/base/control.h"
 #include "protocol/base/log.h"
 #include "protocol/base/result.h"
 #include "protocol/base/service_control.h"
 #include "protocol/base/unique_fd.h"
 #include "protocol/wire/channel.h"
+#include "protocol/wire/limits.h"
 
 namespace berth::agent {
 
@@ -49,16 +52,20 @@ struct AgentOptions {
   // Where PID 1 is busy it is asked again to take a configuration, after so long.
   std::chrono::milliseconds configure_retry{200};
   std::string kernel_log = "/dev/kmsg";  // empty: none
+  StatsSources stats = {};
 };
 
 class Agent {
  public:
-  // Connections at once, of any kind. The rest wait in the listener's backlog.
+  // Connections at once, but for forwards. The rest wait in the listener's backlog.
   static constexpr int kMaxConnections = 256;
-  // Descriptors that so many sessions need, those of which copy one for each directory they are in,
-  // and some for the agent itself.
-  static constexpr rlim_t kOpenFiles =
-      kMaxConnections * 8 + wire::kMaxCopies * wire::kMaxCopyDepth + 64;
+  // Forwards have places of their own: however many there are, a session finds room.
+  static constexpr int kMaxForwards = wire::kMaxForwards;
+  // Descriptors that so many sessions need, those of which copy one for each directory they are in;
+  // what PID 1 lends for the log, and some for the agent itself.
+  static constexpr rlim_t kOpenFiles = kMaxConnections * 8 + kMaxForwards * 2 +
+                                       wire::kMaxCopies * wire::kMaxCopyDepth + kMaxLogSources * 2 +
+                                       64;
 
   // Ignores SIGPIPE and raises the limit of open files for the whole process.
   Agent(boost::asio::io_context& context, AgentOptions options);
@@ -71,6 +78,7 @@ class Agent {
   void Start();
 
   int connections() const { return connections_; }
+  int forwards() const { return forwards_; }
   // It was stopped by `terminate`.
   bool terminated() const { return terminated_; }
 
@@ -112,6 +120,11 @@ class Agent {
   boost::asio::awaitable<Result<>> ServeLogFollow(std::unique_ptr<wire::Channel> channel,
                                                   const v1::Envelope& request,
                                                   std::string greeting);
+  boost::asio::awaitable<Result<>> ServeForward(std::unique_ptr<wire::Channel> channel,
+                                                const v1::Envelope& request, std::string greeting);
+  // In a forward's place, which the caller gives back.
+  boost::asio::awaitable<Result<>> RunForward(std::unique_ptr<wire::Channel> channel,
+                                              const v1::Forward& request, std::string greeting);
 
   // Short calls. ECANCELED: the host has closed, and nobody is there to be told.
   boost::asio::awaitable<Result<v1::Envelope>> AnswerPing(wire::Channel& channel,
@@ -126,6 +139,11 @@ class Agent {
   Result<std::shared_ptr<ExecSession>> FindSession(const std::string& id) const;
   // Room for one more that is detachable: the oldest that has ended makes it. EAGAIN: all run.
   Result<> MakeRoomForDetachable();
+  boost::asio::awaitable<Result<v1::Envelope>> AnswerStats(wire::Channel& channel,
+                                                           const v1::Envelope& request);
+  static boost::asio::awaitable<Result<>> WriteFailure(wire::Channel& channel,
+                                                       const std::string& greeting,
+                                                       const Error& error);
   void Complain(const Error& error);
 
   boost::asio::io_context& context_;
@@ -137,6 +155,8 @@ class Agent {
   BufferPool pool_;
   SessionCgroups cgroups_;
   std::list<std::shared_ptr<ExecSession>> sessions_;  // after what they hold parts of
+  wire::RelayPool relay_pool_;
+  std::list<std::shared_ptr<ForwardSession>> forward_sessions_;  // after their pool
   Followers followers_;
   Logs logs_;
   Event freed_;  // a connection ended while the agent was full
@@ -144,8 +164,10 @@ class Agent {
   std::optional<boost::asio::posix::stream_descriptor> terminate_;
   const std::string service_socket_;
   const std::chrono::milliseconds configure_retry_;
-  int connections_ = 0;
-  int copies_ = 0;
+  const StatsSources stats_;
+  int connections_ = 0;  // that hold one of kMaxConnections
+  int forwards_ = 0;     // that hold one of kMaxForwards instead
+  int copies_ = 0;       // of the connections
   bool shutting_down_ = false;
   bool configured_ = false;
   bool terminated_ = false;

@@ -94,6 +94,19 @@ inline constexpr uint64_t kMaxCopyEntries = 10'000'000;
 inline constexpr uint64_t kMaxCopyBytes = uint64_t{1} << 40;  // content and holes together
 inline constexpr auto kCopyGuestTimeout = 60s;  // the host waits so long for a silent guest
 inline constexpr auto kCopyHostTimeout = 600s;  // the guest for a silent host
+// --- Generation 3: forward ---
+inline constexpr int kMaxForwards = 1024;           // of one guest at once
+inline constexpr size_t kMaxForwardHostBytes = 64;  // Forward.tcp.host
+inline constexpr size_t kMaxUnixPathBytes = 107;    // Forward.unix_path: sun_path less its null
+inline constexpr size_t kMaxForwardMessageBytes = 16 * 1024;  // a message beside forwarded data
+inline constexpr auto kForwardTimeout = 10s;                  // for the connection in the guest
+
+// --- Generation 3: statistics ---
+inline constexpr int kMaxStatsDisks = 64;          // StatsReply.disks
+inline constexpr int kMaxStatsFileSystems = 64;    // StatsReply.file_systems
+inline constexpr int kMaxStatsInterfaces = 64;     // StatsReply.interfaces
+inline constexpr int kMaxStatsGroups = 256;        // StatsReply.services, and StatsReply.sessions
+inline constexpr size_t kMaxStatsTextBytes = 256;  // each text of a StatsReply
 
 }  // namespace berth::wire
 

@@ -11,6 +11,8 @@
 #include <boost/asio/awaitable.hpp>
 #include <expected>
 #include <functional>
+#include <memory>
+#include <set>
 #include <span>
 
 #include "protocol/base/unique_fd.h"
@@ -29,6 +31,9 @@ struct Caller {
   // Returns once the client has closed its connection, and nobody waits for an answer any more. One
   // that has only closed its writing half waits still.
   std::function<boost::asio::awaitable<void>()> gone = {};
+  // What this connection to the API has been given already and need not be recorded again, for as
+  // long as it lasts. Null: record everything.
+  std::shared_ptr<std::set<std::string>> recorded = {};
   std::string Text() const;  // "uid 0, pid 4711"
 };
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The table of methods. Handlers stand in the files handlers_*.cc.
+// The table of methods. Handlers stand in handlers_*.cc.
 #include "supervisor/daemon/handlers.h"
 #include "supervisor/daemon/method.h"
 
@@ -78,6 +78,13 @@ constexpr Param kSessions[] = {
     {"verb", kString, true, "ls, end (SIGTERM, then SIGKILL to all of it) or signal"},
     {"session", kString, false, "its id; not with ls"},
     {"signal", kCount, false, "with signal: its number"}};
+constexpr Param kForward[] = {
+    kName,
+    {"host", kString, false,
+     "an address, or localhost; default: localhost. Names are not resolved in the guest"},
+    {"port", kCount, false, "TCP, 1 to 65535"},
+    {"path", kString, false, "instead of a port: an absolute path of a Unix socket in the guest"}};
+
 constexpr Param kService[] = {
     kName,
     {"verb", kString, true, "ls, status, start, stop, restart or reload"},
@@ -116,6 +123,13 @@ constexpr Method kMethods[] = {
      "{handover: true}; behind this line comes one byte with a descriptor (SCM_RIGHTS): the "
      "connection to the guest's agent, on which Hello and ExecStart have been sent",
      VmExec, true, true},
+    {"compute.vm.forward",
+     "Connects to a TCP port or a Unix socket in a VM. An event for each target and connection to "
+     "this API, however often it is asked for.",
+     kForward, "connection",
+     "{handover: true}; behind this line comes one byte with a descriptor (SCM_RIGHTS): the "
+     "connection to the guest's agent, on which Hello and Forward have been sent",
+     VmForward, false, true},
     {"compute.vm.kill", "Ends a VM at once.", kJustName, "vm", "the VM as status shows it", VmKill,
      true},
     {"compute.vm.list", "All VMs.", {}, "vms", "an array, by name", VmList},
@@ -149,6 +163,12 @@ constexpr Method kMethods[] = {
      VmSessions},
     {"compute.vm.start", "Starts a VM and waits until it is Running.", kJustName, "vm",
      "the VM as status shows it", VmStart, true},
+    {"compute.vm.stats", "What a guest uses, and what its hypervisor does on this host.", kJustName,
+     "stats",
+     "{guest, host}: counters since the guest's boot, by its own claim; and cpu_us and rss_bytes "
+     "of "
+     "the hypervisor by this host's kernel. Null: not told. Times at_ms are of either's own clock",
+     VmStats},
     {"compute.vm.status", "All about one VM.", kJustName, "vm",
      "spec, state, why, processes, agent, boot timeline, last transitions", VmStatus},
     {"compute.vm.stop", "Stops a VM in order, by force where that takes too long.", kStop, "vm",

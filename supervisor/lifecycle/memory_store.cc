@@ -37,6 +37,8 @@ std::string_view Name(EntryKind kind) {
       return "exec";
     case EntryKind::kCopy:
       return "copy";
+    case EntryKind::kForward:
+      return "forward";
     case EntryKind::kService:
       return "service";
     case EntryKind::kGuest:

@@ -37,6 +37,7 @@ enum class EntryKind : uint8_t {
   kAgent,    // the agent was lost, or found again
   kExec,     // somebody was handed a session
   kCopy,     // somebody was handed a copy of files
+  kForward,  // somebody was handed connections to a port or socket of the guest
   kService,  // somebody gave a service of the guest an order
   kGuest,    // the guest says something of itself
   kRemoved,

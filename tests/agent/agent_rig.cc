@@ -76,7 +76,7 @@ TestCgroup::~TestCgroup() {
   });
 }
 
-AgentRig::AgentRig() {
+AgentRig::AgentRig(agent::StatsSources stats) {
   const auto endpoint = guest::UnixEndpoint(agent_path()).value();
   UniqueFd listener(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
   EXPECT_EQ(bind(listener.get(), endpoint.data(), static_cast<socklen_t>(endpoint.size())), 0);
@@ -94,7 +94,8 @@ AgentRig::AgentRig() {
                                     .service_socket = service_path(),
                                     .cgroup_root = cgroup_.path(),
                                     .configure_retry = std::chrono::milliseconds(1),
-                                    .kernel_log = {}});
+                                    .kernel_log = {},
+                                    .stats = std::move(stats)});
   agent_->Start();
   thread_ = std::thread([this] { context_.run(); });
 }
@@ -125,6 +126,12 @@ void AgentRig::Join() {
 int AgentRig::Connections() {
   std::promise<int> answer;
   asio::post(context_, [&] { answer.set_value(agent_->connections()); });
+  return answer.get_future().get();
+}
+
+int AgentRig::Forwards() {
+  std::promise<int> answer;
+  asio::post(context_, [&] { answer.set_value(agent_->forwards()); });
   return answer.get_future().get();
 }
 

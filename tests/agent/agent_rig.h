@@ -62,7 +62,7 @@ inline v1::ExecStart Shell(std::string script) {
 
 class AgentRig {
  public:
-  AgentRig();
+  explicit AgentRig(agent::StatsSources stats = {});
   ~AgentRig();
 
   UniqueFd Connect() const;
@@ -83,6 +83,7 @@ class AgentRig {
   bool has_cgroups() const { return !cgroup_.path().empty(); }
   // In the agent's thread.
   int Connections();
+  int Forwards();
   // What PID 1 does when nothing but the agent is left.
   void Terminate() const;
   // Waits for the agent to end by it.

@@ -6,3 +6,4 @@ berth_fuzzer(wire_envelope_fuzz SRCS wire_envelope_fuzz.cc DEPS berth_wire berth
   CORPUS corpus/wire_envelope)
 berth_fuzzer(wire_accounts_fuzz SRCS wire_accounts_fuzz.cc DEPS berth_agent CORPUS corpus/wire_accounts)
 berth_fuzzer(wire_dial_reply_fuzz SRCS wire_dial_reply_fuzz.cc DEPS berth_guest_client CORPUS corpus/wire_dial_reply)
+berth_fuzzer(wire_relay_fuzz SRCS wire_relay_fuzz.cc DEPS berth_wire CORPUS corpus/wire_relay)
