@@ -109,79 +109,81 @@ Result<> Agent::MakeRoomForDetachable() {
   }
   (*ended)->End();
   return {};
-  asio::awaitable<Result<>> Agent::ServeCopy(std::unique_ptr<wire::Channel> channel,
-                                             const v1::Envelope& request, std::string greeting) {
-    if (copies_ >= wire::kMaxCopies) {
-      const Error error{"copy", EAGAIN,
-                        "this guest has " + std::to_string(copies_) + " copies to make already",
-                        "wait for one of them, or end it"};
-      co_return co_await WriteFailure(*channel, greeting, error);
-    }
-    ++copies_;
-    const std::unique_ptr<int, void (*)(int*)> place(&copies_, [](int* copies) { --*copies; });
-    co_return co_await RunCopy(*channel, request.copy_start(), std::move(greeting));
-  }
+}
 
-  asio::awaitable<Result<>> Agent::ServeForward(std::unique_ptr<wire::Channel> channel,
-                                                const v1::Envelope& request, std::string greeting) {
-    if (forwards_ >= kMaxForwards) {
-      const Error error{"forward", EAGAIN,
-                        "the guest has " + std::to_string(kMaxForwards) + " forwarded connections",
-                        "end some of them"};
-      co_return co_await WriteFailure(*channel, greeting, error);
-    }
-    // It changes its place: from here on it is none of those that sessions wait for.
-    ++forwards_;
-    --connections_;
-    freed_.Notify();
-    // No destructor does this: a frame may outlive the agent, whose context ends with it inside.
-    const auto leave = [this] {
-      --forwards_;
-      ++connections_;
-    };
-    try {
-      auto served = co_await RunForward(std::move(channel), request.forward(), std::move(greeting));
-      leave();
-      co_return served;
-    } catch (...) {
-      leave();
-      throw;
-    }
+asio::awaitable<Result<>> Agent::ServeCopy(std::unique_ptr<wire::Channel> channel,
+                                           const v1::Envelope& request, std::string greeting) {
+  if (copies_ >= wire::kMaxCopies) {
+    const Error error{"copy", EAGAIN,
+                      "this guest has " + std::to_string(copies_) + " copies to make already",
+                      "wait for one of them, or end it"};
+    co_return co_await WriteFailure(*channel, greeting, error);
   }
+  ++copies_;
+  const std::unique_ptr<int, void (*)(int*)> place(&copies_, [](int* copies) { --*copies; });
+  co_return co_await RunCopy(*channel, request.copy_start(), std::move(greeting));
+}
 
-  asio::awaitable<Result<>> Agent::RunForward(std::unique_ptr<wire::Channel> channel,
-                                              const v1::Forward& request, std::string greeting) {
-    auto addresses = ForwardAddresses(request);
-    Result<UniqueFd> target = UniqueFd();
-    if (!addresses) {
-      target = std::unexpected(addresses.error());
-    } else if (channel->HasUnreadBytes()) {
-      target = Fail("forward", EPROTO, "the host did not wait for Forwarded");
-    } else {
-      target = co_await ConnectForward(context_.get_executor(), std::move(*addresses),
-                                       Deadline::In(wire::kForwardTimeout));
-    }
-    // What cannot be reached is the host's to report, not the guest's to log.
-    if (!target) co_return co_await WriteFailure(*channel, greeting, target.error());
-    v1::Envelope answer;
-    answer.mutable_forwarded();
-    const auto encoded = wire::EncodeMessage(answer);
-    if (!encoded) co_return std::unexpected(encoded.error());
-    greeting += *encoded;
-    auto sent = co_await channel->WriteBytes(std::as_bytes(std::span(greeting)),
-                                             Deadline::In(wire::kCallTimeout));
-    if (!sent) co_return sent;
-    const auto session = forward_sessions_.insert(
-        forward_sessions_.end(),
-        std::make_shared<ForwardSession>(std::move(channel), std::move(*target), relay_pool_));
-    try {
-      co_await (*session)->Run();
-    } catch (...) {
-      forward_sessions_.erase(session);
-      throw;
-    }
+asio::awaitable<Result<>> Agent::ServeForward(std::unique_ptr<wire::Channel> channel,
+                                              const v1::Envelope& request, std::string greeting) {
+  if (forwards_ >= kMaxForwards) {
+    const Error error{"forward", EAGAIN,
+                      "the guest has " + std::to_string(kMaxForwards) + " forwarded connections",
+                      "end some of them"};
+    co_return co_await WriteFailure(*channel, greeting, error);
+  }
+  // It changes its place: from here on it is none of those that sessions wait for.
+  ++forwards_;
+  --connections_;
+  freed_.Notify();
+  // No destructor does this: a frame may outlive the agent, whose context ends with it inside.
+  const auto leave = [this] {
+    --forwards_;
+    ++connections_;
+  };
+  try {
+    auto served = co_await RunForward(std::move(channel), request.forward(), std::move(greeting));
+    leave();
+    co_return served;
+  } catch (...) {
+    leave();
+    throw;
+  }
+}
+
+asio::awaitable<Result<>> Agent::RunForward(std::unique_ptr<wire::Channel> channel,
+                                            const v1::Forward& request, std::string greeting) {
+  auto addresses = ForwardAddresses(request);
+  Result<UniqueFd> target = UniqueFd();
+  if (!addresses) {
+    target = std::unexpected(addresses.error());
+  } else if (channel->HasUnreadBytes()) {
+    target = Fail("forward", EPROTO, "the host did not wait for Forwarded");
+  } else {
+    target = co_await ConnectForward(context_.get_executor(), std::move(*addresses),
+                                     Deadline::In(wire::kForwardTimeout));
+  }
+  // What cannot be reached is the host's to report, not the guest's to log.
+  if (!target) co_return co_await WriteFailure(*channel, greeting, target.error());
+  v1::Envelope answer;
+  answer.mutable_forwarded();
+  const auto encoded = wire::EncodeMessage(answer);
+  if (!encoded) co_return std::unexpected(encoded.error());
+  greeting += *encoded;
+  auto sent = co_await channel->WriteBytes(std::as_bytes(std::span(greeting)),
+                                           Deadline::In(wire::kCallTimeout));
+  if (!sent) co_return sent;
+  const auto session = forward_sessions_.insert(
+      forward_sessions_.end(),
+      std::make_shared<ForwardSession>(std::move(channel), std::move(*target), relay_pool_));
+  try {
+    co_await (*session)->Run();
+  } catch (...) {
     forward_sessions_.erase(session);
-    co_return Result<>{};
+    throw;
   }
+  forward_sessions_.erase(session);
+  co_return Result<>{};
+}
 
 }  // namespace berth::agent

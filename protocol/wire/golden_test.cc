@@ -203,6 +203,208 @@ const std::map<std::string, Fill>& GenerationTwo() {
   return messages;
 }
 
+// Every field of every message that generation 3 adds has a value.
+const std::map<std::string, Fill>& GenerationThree() {
+  using Session = v1::SessionsReply::Session;
+  static const std::map<std::string, Fill> messages = {
+      {"exec-start-detach",
+       [](v1::Envelope& m) {
+         m.mutable_exec_start()->add_argv("make");
+         m.mutable_exec_start()->set_detach(true);
+       }},
+      {"exec-started-session",
+       [](v1::Envelope& m) {
+         m.mutable_exec_started()->set_pid(77);
+         m.mutable_exec_started()->set_session("7c1f03aa");
+       }},
+      {"exec-attach",
+       [](v1::Envelope& m) {
+         m.mutable_exec_attach()->set_session("7c1f03aa");
+         m.mutable_exec_attach()->set_rows(24);
+         m.mutable_exec_attach()->set_columns(80);
+       }},
+      {"exec-attached",
+       [](v1::Envelope& m) {
+         auto& attached = *m.mutable_exec_attached();
+         attached.set_pid(77);
+         attached.set_tty(true);
+         attached.set_stdin_open(true);
+         attached.set_stdin_window(262144);
+         attached.set_lost_bytes(1000);
+       }},
+      {"sessions-call",
+       [](v1::Envelope& m) {
+         m.mutable_sessions_call()->set_verb(v1::SessionsCall::SIGNAL);
+         m.mutable_sessions_call()->set_session("7c1f03aa");
+         m.mutable_sessions_call()->set_signal(10);
+       }},
+      {"sessions-reply",
+       [](v1::Envelope& m) {
+         auto& reply = *m.mutable_sessions_reply();
+         reply.set_monotonic_us(9'000'000);
+         Session& row = *reply.add_sessions();
+         row.set_id("7c1f03aa");
+         row.set_pid(77);
+         row.set_command("make world");
+         row.set_tty(true);
+         row.set_detach(true);
+         row.set_attached(true);
+         row.set_start_us(1'000'000);
+         row.set_end_us(2'000'000);
+         row.set_code(2);
+         reply.add_sessions()->set_signal(9);
+       }},
+      {"log-follow",
+       [](v1::Envelope& m) {
+         m.mutable_log_follow()->set_boot_id(Bytes(0x10, 16));
+         m.mutable_log_follow()->set_after_seq(41);
+       }},
+      {"log-following",
+       [](v1::Envelope& m) {
+         m.mutable_log_following()->set_oldest_seq(7);
+         m.mutable_log_following()->set_next_seq(42);
+       }},
+      {"log-ack", [](v1::Envelope& m) { m.mutable_log_ack()->set_seq(41); }},
+      {"copy-start-to-guest",
+       [](v1::Envelope& m) {
+         auto& start = *m.mutable_copy_start();
+         start.set_direction(v1::CopyStart::TO_GUEST);
+         start.set_path("/srv");
+         start.set_name("site");
+         start.set_content(true);
+         start.set_into_directory(true);
+         start.set_keep_owner(true);
+       }},
+      {"copy-start-from-guest",
+       [](v1::Envelope& m) {
+         m.mutable_copy_start()->set_direction(v1::CopyStart::FROM_GUEST);
+         m.mutable_copy_start()->set_path("/var/log");
+         m.mutable_copy_start()->set_follow(true);
+       }},
+      {"copy-entry",
+       [](v1::Envelope& m) {
+         auto& entry = *m.mutable_copy_entry();
+         entry.set_name("a");
+         entry.set_kind(v1::CopyEntry::FILE);
+         entry.set_mode(0644);
+         entry.set_uid(1000);
+         entry.set_gid(100);
+         entry.set_mtime_s(-1);
+         entry.set_mtime_ns(5);
+         entry.set_size(4096);
+         entry.set_link(1);
+       }},
+      {"copy-entry-symlink",
+       [](v1::Envelope& m) {
+         m.mutable_copy_entry()->set_kind(v1::CopyEntry::SYMLINK);
+         m.mutable_copy_entry()->set_target("../b");
+       }},
+      {"copy-hole", [](v1::Envelope& m) { m.mutable_copy_hole()->set_bytes(1 << 20); }},
+      {"copy-file-end",
+       [](v1::Envelope& m) {
+         m.mutable_copy_file_end()->set_size(4096);
+         m.mutable_copy_file_end()->set_checksum(0x0123456789abcdef);
+         m.mutable_copy_file_end()->set_dropped(true);
+       }},
+      {"copy-leave", [](v1::Envelope& m) { m.mutable_copy_leave(); }},
+      {"copy-note",
+       [](v1::Envelope& m) {
+         auto& note = *m.mutable_copy_note();
+         note.set_path("dev/null");
+         note.set_errnum(1);
+         note.set_detail("a device");
+         note.set_harmless(true);
+       }},
+      {"copy-done",
+       [](v1::Envelope& m) {
+         auto& done = *m.mutable_copy_done();
+         done.set_entries(3);
+         done.set_bytes(4096);
+         done.set_checksum(0xfedcba9876543210);
+         done.set_left_out(1);
+       }},
+      {"forward-tcp",
+       [](v1::Envelope& m) {
+         m.mutable_forward()->mutable_tcp()->set_host("::1");
+         m.mutable_forward()->mutable_tcp()->set_port(5432);
+       }},
+      {"forward-unix", [](v1::Envelope& m) { m.mutable_forward()->set_unix_path("/run/db.sock"); }},
+      {"forwarded", [](v1::Envelope& m) { m.mutable_forwarded(); }},
+      {"stats-call", [](v1::Envelope& m) { m.mutable_stats_call(); }},
+      {"stats-reply",
+       [](v1::Envelope& m) {
+         auto& reply = *m.mutable_stats_reply();
+         reply.set_monotonic_us(1);
+         reply.set_uptime_us(2);
+         reply.set_load1_centi(3);
+         reply.set_load5_centi(4);
+         reply.set_load15_centi(5);
+         auto& cpu = *reply.mutable_cpu();
+         cpu.set_count(1);
+         cpu.set_user_us(2);
+         cpu.set_nice_us(3);
+         cpu.set_system_us(4);
+         cpu.set_idle_us(5);
+         cpu.set_iowait_us(6);
+         cpu.set_irq_us(7);
+         cpu.set_softirq_us(8);
+         cpu.set_steal_us(9);
+         auto& memory = *reply.mutable_memory();
+         memory.set_total_bytes(1);
+         memory.set_free_bytes(2);
+         memory.set_available_bytes(3);
+         memory.set_cached_bytes(4);
+         memory.set_swap_total_bytes(5);
+         memory.set_swap_free_bytes(6);
+         for (auto* pressure : {reply.mutable_cpu_pressure(), reply.mutable_memory_pressure(),
+                                reply.mutable_io_pressure()}) {
+           for (auto* line : {pressure->mutable_some(), pressure->mutable_full()}) {
+             line->set_avg10_centi(1);
+             line->set_avg60_centi(2);
+             line->set_avg300_centi(3);
+             line->set_total_us(4);
+           }
+         }
+         auto& disk = *reply.add_disks();
+         disk.set_name("vda");
+         disk.set_reads(1);
+         disk.set_read_bytes(2);
+         disk.set_writes(3);
+         disk.set_write_bytes(4);
+         disk.set_busy_us(5);
+         auto& file_system = *reply.add_file_systems();
+         file_system.set_path("/");
+         file_system.set_device("/dev/vda");
+         file_system.set_type("ext4");
+         file_system.set_total_bytes(3);
+         file_system.set_free_bytes(2);
+         file_system.set_available_bytes(1);
+         auto& interface = *reply.add_interfaces();
+         interface.set_name("eth0");
+         interface.set_rx_bytes(1);
+         interface.set_rx_packets(2);
+         interface.set_rx_errors(3);
+         interface.set_rx_dropped(4);
+         interface.set_tx_bytes(5);
+         interface.set_tx_packets(6);
+         interface.set_tx_errors(7);
+         interface.set_tx_dropped(8);
+         for (auto* group : {reply.add_services(), reply.add_sessions()}) {
+           group->set_name("web");
+           group->set_memory_bytes(0);
+           group->set_memory_peak_bytes(1);
+           group->set_cpu_us(2);
+           group->set_tasks(3);
+           group->set_oom_kills(4);
+           group->set_read_bytes(5);
+           group->set_write_bytes(6);
+         }
+         reply.set_left_out(1);
+       }},
+  };
+  return messages;
+}
+
 struct Generation {
   std::string path;
   const std::map<std::string, Fill>& messages;
@@ -211,7 +413,8 @@ struct Generation {
 const std::vector<Generation>& Generations() {
   static const std::vector<Generation> generations = {
       {BERTH_SOURCE_DIR "/protocol/wire/golden/generation-1.txt", GenerationOne()},
-      {BERTH_SOURCE_DIR "/protocol/wire/golden/generation-2.txt", GenerationTwo()}};
+      {BERTH_SOURCE_DIR "/protocol/wire/golden/generation-2.txt", GenerationTwo()},
+      {BERTH_SOURCE_DIR "/protocol/wire/golden/generation-3.txt", GenerationThree()}};
   return generations;
 }
 
