@@ -120,8 +120,16 @@ asio::awaitable<Result<>> Agent::ServeCopy(std::unique_ptr<wire::Channel> channe
     co_return co_await WriteFailure(*channel, greeting, error);
   }
   ++copies_;
-  const std::unique_ptr<int, void (*)(int*)> place(&copies_, [](int* copies) { --*copies; });
-  co_return co_await RunCopy(*channel, request.copy_start(), std::move(greeting));
+  // No destructor gives the place back: a frame may outlive the agent, whose context ends with it
+  // inside.
+  try {
+    auto copied = co_await RunCopy(*channel, request.copy_start(), std::move(greeting));
+    --copies_;
+    co_return copied;
+  } catch (...) {
+    --copies_;
+    throw;
+  }
 }
 
 asio::awaitable<Result<>> Agent::ServeForward(std::unique_ptr<wire::Channel> channel,
