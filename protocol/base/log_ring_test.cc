@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -230,14 +231,16 @@ TEST(LogRing, IsWholeWheneverItsProcessIsKilled) {
     if (child == 0) {
       prctl(PR_SET_PDEATHSIG, SIGKILL);
       LogRing ring = LogRing::Map(fd.get()).value();
+      // Its death, at whatever instruction that finds it.
+      const itimerval death{.it_interval = {},
+                            .it_value = {.tv_sec = 0, .tv_usec = 500 + round * 137}};
+      setitimer(ITIMER_REAL, &death, nullptr);
       for (;;) {
         const uint64_t seq = ring.next_seq();
         Say(ring, 7, std::string(seq * 31 % 900, static_cast<char>('a' + seq % 26)), seq);
         if (seq % 4 == 0) ring.Commit();
       }
     }
-    usleep(static_cast<useconds_t>(500 + round * 137));
-    ASSERT_EQ(kill(child, SIGKILL), 0);
     ASSERT_EQ(waitpid(child, nullptr, 0), child);
     const LogRing ring = LogRing::Map(fd.get()).value();
     ASSERT_FALSE(ring.damaged());
