@@ -159,13 +159,21 @@ class Changes {
   explicit Changes(const Instance::View& view) : seen_(view) {}
 
   // The guest may have been faster than the look that this is the first of.
-  void ForgetRefusals() { seen_.refusals = 0; }
+  void ForgetWhatTheGuestSaid() {
+    seen_.refusals = 0;
+    seen_.oom_kills = 0;
+  }
 
   void NoteSince(Vm& vm, const Instance::View& view) {
     const Seen before = std::exchange(seen_, Seen(view));
     if (view.configure_refusals != before.refusals) {
       NoteOfGuest(vm, EntryKind::kGuest,
                   "warning: PID 1 did not take the guest configuration: " + view.configure_refused);
+    }
+    const uint64_t kills =
+        std::min<uint64_t>(view.oom_kill_count - before.oom_kills, view.oom_kills.size());
+    for (size_t i = view.oom_kills.size() - kills; i < view.oom_kills.size(); ++i) {
+      NoteOfGuest(vm, EntryKind::kGuest, view.oom_kills[i]);
     }
     if (view.vsock_restarts != before.restarts) {
       vm.Note(EntryKind::kStep, "the vsock device died and was started again", view.vsock_restarts);
@@ -195,12 +203,14 @@ class Changes {
           id(view.ready ? view.ready->instance_id : ""),
           restarts(view.vsock_restarts),
           refusals(view.configure_refusals),
+          oom_kills(view.oom_kill_count),
           vsock_lost(!view.vsock_lost.empty()),
           logs_dropped(!view.log_trouble.empty()) {}
     AgentState agent;
     std::string id;
     uint32_t restarts;
     uint32_t refusals;
+    uint64_t oom_kills;
     bool vsock_lost;
     bool logs_dropped;
   };
@@ -221,7 +231,7 @@ class Changes {
 awaitable<void> Watch(VmPtr vm) {
   const InstancePtr instance = vm->instance();
   Changes changes(instance->view());
-  changes.ForgetRefusals();
+  changes.ForgetWhatTheGuestSaid();
   for (;;) {
     if (instance->view().Ended()) co_return co_await AfterEnd(vm, instance);
     if (vm->stop_request) {

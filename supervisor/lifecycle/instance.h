@@ -12,6 +12,7 @@
 #include <boost/asio/awaitable.hpp>
 #include <chrono>
 #include <cstdint>
+#include <deque>
 #include <optional>
 #include <string>
 #include <vector>
@@ -75,6 +76,9 @@ class Instance {
     // The configuration that we gave it was not taken: its words, printable, and how often.
     std::string configure_refused;
     uint32_t configure_refusals = 0;
+    // What its kernel killed for want of memory: how many, and the last of them, printable.
+    uint64_t oom_kill_count = 0;
+    std::deque<std::string> oom_kills;
     std::string log_trouble;  // why log records cannot be kept at present; empty: they are
     std::string vsock_lost;   // why there is no vsock device any more; empty: there is
     bool Ended() const { return exit.has_value() || lost.has_value(); }
