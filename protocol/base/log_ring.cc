@@ -91,6 +91,7 @@ LogRing::LogRing(LogRing&& other) noexcept
       head_(other.head_),
       tail_(other.tail_),
       end_(other.end_),
+      acked_end_(other.acked_end_),
       next_seq_(other.next_seq_),
       states_(std::move(other.states_)),
       named_(std::move(other.named_)),
@@ -125,6 +126,7 @@ void LogRing::Recover() {
     Store(header_->tail, tail_);
   }
   end_ = head_;
+  FindAckedEnd();
 }
 
 // From tail to head. False where that is not what Append can have left.
@@ -207,19 +209,25 @@ void LogRing::DropOldest() {
 
 bool LogRing::HasRoom(size_t text_bytes) const {
   const uint64_t end = end_ + PaddedLogRecord(sizeof(LogRecordHeader) + text_bytes);
-  for (uint64_t at = tail_; end - at > capacity_;) {
-    const LogRecordHeader record = HeaderAt(at);
-    if (record.seq > header_->acked_seq) return false;
-    at += PaddedLogRecord(record.size);
-  }
-  return true;
+  return end - std::max(acked_end_, tail_) <= capacity_ - capacity_ / kLogRingShareOfOthers;
 }
 
 uint64_t LogRing::oldest_seq() const { return tail_ < head_ ? HeaderAt(tail_).seq : next_seq_; }
 
 void LogRing::Ack(uint64_t seq) {
   seq = std::min(seq, next_seq_ - 1);
-  if (seq > header_->acked_seq) header_->acked_seq = seq;
+  if (seq <= header_->acked_seq) return;
+  header_->acked_seq = seq;
+  FindAckedEnd();
+}
+
+void LogRing::FindAckedEnd() {
+  acked_end_ = std::max(acked_end_, tail_);
+  while (acked_end_ < end_) {
+    const LogRecordHeader record = HeaderAt(acked_end_);
+    if (record.seq > header_->acked_seq) break;
+    acked_end_ += PaddedLogRecord(record.size);
+  }
 }
 
 uint64_t LogRing::Find(uint64_t seq) const {

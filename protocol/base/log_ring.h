@@ -39,6 +39,9 @@ inline constexpr uint16_t kMaxLogSources = 528;  // numbers are below it
 
 inline constexpr size_t kMinLogRingBytes = 256 * 1024;  // several of the longest records
 inline constexpr size_t kMaxLogRingBytes = 1024 * 1024 * 1024;
+// One part in so many is left to sources that do not wait for room: what the agent or the kernel
+// says now and then must not push out the lines of a service that does wait.
+inline constexpr size_t kLogRingShareOfOthers = 8;
 
 struct LogSourceEntry {
   char name[kMaxLogSourceNameBytes];  // null-terminated; empty: there is no such source
@@ -110,7 +113,8 @@ class LogRing {
   // Writes it behind the last one, dropping the oldest as needed. It is there once committed.
   void Append(const Record& record, const LogClock& clock);
   void Commit();
-  // Whether a record of so much text drops none that the host has not acknowledged.
+  // Whether a record of so much text drops none that the host has not acknowledged, and leaves
+  // the others their share.
   bool HasRoom(size_t text_bytes) const;
 
   uint64_t oldest_seq() const;  // next_seq() where there is none
@@ -134,6 +138,7 @@ class LogRing {
   void Recover();
   bool Walk();
   void DropOldest();
+  void FindAckedEnd();
 
   std::byte* base_;  // header, records, records again
   size_t capacity_;
@@ -141,7 +146,8 @@ class LogRing {
   std::byte* records_;
   uint64_t head_ = 0;
   uint64_t tail_ = 0;
-  uint64_t end_ = 0;  // behind what was appended and not committed yet
+  uint64_t end_ = 0;        // behind what was appended and not committed yet
+  uint64_t acked_end_ = 0;  // behind the last record that the host keeps; may be before the tail
   uint64_t next_seq_ = 1;
   std::vector<Source> states_;
   std::vector<uint16_t> named_;

@@ -136,13 +136,31 @@ TEST(LogRing, HasRoomUntilWhatNobodyAcknowledgedWouldGo) {
     ASSERT_LT(count, 1000U);
     Say(ring, 1, std::string(1000, 'a'), count);
   }
-  EXPECT_EQ(count, kMinLogRingBytes / 1040);
+  constexpr uint64_t kShare = kMinLogRingBytes / kLogRingShareOfOthers;
+  EXPECT_EQ(count, (kMinLogRingBytes - kShare) / 1040);
   EXPECT_TRUE(ring.HasRoom(0)) << "a shorter one still fits";
   ring.Ack(1);
   EXPECT_TRUE(ring.HasRoom(1000));
   EXPECT_FALSE(ring.HasRoom(3000));
   ring.Ack(1'000'000);
   EXPECT_EQ(ring.acked_seq(), count);
+}
+
+TEST(LogRing, OneThatDoesNotAskPushesOutNothingUntilItsShareIsFull) {
+  const UniqueFd fd = MakeLogRing(kMinLogRingBytes).value();
+  LogRing ring = LogRing::Map(fd.get()).value();
+  for (uint64_t i = 1; ring.HasRoom(1000); ++i) Say(ring, 1, std::string(1000, 'a'), i);
+  for (uint64_t i = 1; i <= kMinLogRingBytes / kLogRingShareOfOthers / 1040; ++i) {
+    Say(ring, 2, std::string(1000, 'b'), i);
+  }
+  ring.Commit();
+  EXPECT_EQ(ring.oldest_seq(), 1U);
+  // As the next agent finds it.
+  ring.Ack(3);
+  const LogRing next = LogRing::Map(fd.get()).value();
+  EXPECT_FALSE(next.HasRoom(1000));
+  ring.Ack(100);
+  EXPECT_TRUE(LogRing::Map(fd.get()).value().HasRoom(1000));
 }
 
 TEST(LogRing, FindsTheRecordBehindANumber) {
@@ -178,7 +196,7 @@ TEST(LogRing, IsWholeAfterEachStepThatItCanBeKilledBehind) {
   std::vector<char> after;
   {
     LogRing ring = LogRing::Map(fd.get()).value();
-    for (uint64_t i = 1; ring.HasRoom(1000); ++i) {
+    for (uint64_t i = 1; i <= kMinLogRingBytes / 1040; ++i) {
       Say(ring, static_cast<uint16_t>(i), std::string(1000, 'a'), 1000 + i);
     }
     ring.Commit();

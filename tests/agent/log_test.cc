@@ -302,8 +302,9 @@ TEST(LogFollow, AServiceThatBlocksWaitsForTheHost) {
       Write(out, std::to_string(i) + std::string(100, 'x') + "\n");
   });
   Host host(rig);
-  // It is read to what the ring holds, and not acknowledged: there is no more.
-  const uint64_t ring_holds = kMinLogRingBytes / PaddedLogRecord(sizeof(LogRecordHeader) + 104);
+  // It is read to what the ring has room for, and not acknowledged: there is no more.
+  constexpr size_t kRoom = kMinLogRingBytes - kMinLogRingBytes / kLogRingShareOfOthers;
+  const uint64_t ring_holds = kRoom / PaddedLogRecord(sizeof(LogRecordHeader) + 104);
   uint64_t seq = 0;
   while (seq < ring_holds) ASSERT_EQ(host.Next().header.seq, ++seq);
   Host newcomer(rig, seq);
