@@ -51,9 +51,12 @@ void ScriptedDevice::Serve() {
   std::vector<UniqueFd> kept;
   while (WaitFor(listener_.get(), stop_.get())) {
     UniqueFd client(accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC));
-    for (char c = 0; c != '\n';) {
-      if (!WaitFor(client.get(), stop_.get()) || read(client.get(), &c, 1) != 1) return;
+    bool asked = true;
+    for (char c = 0; asked && c != '\n';) {
+      if (!WaitFor(client.get(), stop_.get())) return;
+      asked = read(client.get(), &c, 1) == 1;
     }
+    if (!asked) continue;  // it is gone already
     [[maybe_unused]] const auto said =
         WriteFull(client.get(), answer_.bytes, Deadline::In(kPatience));
     if (!relay_to_.empty()) {
