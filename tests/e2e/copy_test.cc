@@ -260,6 +260,25 @@ TEST_F(Copy, WhatIsInterruptedLeavesNothing) {
   EXPECT_NE(cp->Wait(Deadline::In(60s)).code, 0);
 }
 
+// berthd handed the connection over: its death is none of the copy's affair.
+TEST_F(Copy, OutlivesAKilledBerthd) {
+  host_.Up("vm");
+  auto look = host_.StartBerth({"exec", "-i", "vm", "--", "sh", "-c", "read go; md5sum </run/f"});
+  auto cp = host_.StartBerth({"cp", "-", "vm:/run/f"});
+  const std::string half(1 << 20, 'x');
+  cp->WriteStdin(half);
+  ASSERT_TRUE(Eventually("[ $(df -k /run | tail -n1 | awk '{print $3}') -ge 1000 ]", "", cp.get()));
+  host_.daemon().Signal(SIGKILL);
+  host_.daemon().Wait(Deadline::In(30s));
+  cp->WriteStdin(half);
+  const Outcome ended = cp->Wait(Deadline::In(60s));
+  EXPECT_EQ(ended.code, 0) << ended;
+  look->WriteStdin("go\n");
+  const Outcome sum = RunCommand({"md5sum"}, {.stdin_data = half + half});
+  EXPECT_EQ(look->Wait(Deadline::In(30s)).out, sum.out);
+  host_.StartDaemon();
+}
+
 TEST_F(Copy, AFullDiskOfTheGuestIsSaid) {
   host_.Up("vm");
   ASSERT_EQ(Exec("mkdir -p /run/small && mount -t tmpfs -o size=1m none /run/small").code, 0);

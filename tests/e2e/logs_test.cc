@@ -129,6 +129,19 @@ TEST_F(Logs, NoLineOfAMillionIsLostWithoutAWordOrComesTwice) {
   if (lost == 0) EXPECT_EQ(shown, kLines);
 }
 
+TEST_F(Logs, AFollowerOfAKilledBerthdSaysSo) {
+  host_.Up("vm", "logs");
+  auto follower = host_.StartBerth({"logs", "-f", "--no-time", "--source", "talker", "vm"});
+  Say("echo here");
+  ASSERT_TRUE(follower->WaitForOutput("talker: here\n", Deadline::In(60s))) << follower->so_far();
+  host_.daemon().Signal(SIGKILL);
+  host_.daemon().Wait(Deadline::In(30s));
+  const Outcome ended = follower->Wait(Deadline::In(30s));
+  EXPECT_EQ(ended.code, 5) << ended;
+  EXPECT_TRUE(ended.err.contains("berthd")) << ended;
+  host_.StartDaemon();
+}
+
 TEST_F(Logs, AFullBoundDropsTheOldestAndSaysWhereItBegins) {
   host_.Up("vm", "logs", {"--log-limit", "4"});
   Say("seq 1 200000");

@@ -51,7 +51,8 @@ TEST_F(OomKills, OfTheMachinesMemoryAndOfAServicesLimit) {
   // Into the cgroup of a service that has a limit.
   const Outcome limited =
       host_.Berth({"exec", "vm", "--", "sh", "-c",
-                   "echo $$ >/sys/fs/cgroup/berth/web/cgroup.procs && exec /tmp/eat"});
+                   "cd /sys/fs/cgroup/berth; until [ -d web ]; do usleep 10000; done; "
+                   "echo $$ >web/cgroup.procs && exec /tmp/eat"});
   EXPECT_EQ(limited.code, 128 + 9) << limited;
   EXPECT_TRUE(limited.err.contains("meanwhile vm was out of memory: its kernel killed eat (pid "))
       << limited;
