@@ -140,13 +140,13 @@ asio::awaitable<void> Logs::Run(Pump& pump) {
     const uint64_t before = ring_->head();
     const LogSource::Took took = pump.source->Take(*ring_);
     if (ring_->head() != before) MoreCame();
+    pump.flush_at.reset();
     pump.waits_for_room = took == LogSource::Took::kNoRoom;
     switch (took) {
       case LogSource::Took::kSome:
         co_await asio::post(executor_, asio::use_awaitable);
         break;
       case LogSource::Took::kNothing:
-        pump.flush_at.reset();
         if (pump.source->HasPartial()) {
           pump.flush_at = Deadline::Clock::now() + kPartialWait;
           ArmFlush();
