@@ -6,6 +6,8 @@
 //   init → agent   kBootPhase × n, kBootPhasesEnd   right after each start of the agent
 //   init → agent   kShuttingDown                    once, when the staged shutdown begins
 //   init → agent   kGoingDown                       once, when only the agent is left: the end
+//   init → agent   kHealthChanged                   the health of a service is another; which,
+//   kList says
 //
 //   agent → init   kShutdown                        the host asked for it
 //
@@ -34,6 +36,7 @@ enum class ControlKind : uint32_t {
   kShuttingDown = 3,
   kShutdown = 4,
   kGoingDown = 5,
+  kHealthChanged = 6,
 };
 
 enum class ShutdownMode : uint32_t { kPowerOff = 0, kReboot = 1, kHalt = 2 };
