@@ -18,12 +18,16 @@
 #include <string>
 
 #include "agent/buffer_pool.h"
+#include "agent/clock_set.h"
 #include "agent/control_link.h"
 #include "agent/event.h"
 #include "agent/exec_child.h"
 #include "agent/exec_session.h"
 #include "agent/followers.h"
+#include "agent/freezer.h"
+#include "agent/health.h"
 #include "agent/ready.h"
+#include "protocol/base/agent_settings.h"
 #include "protocol/base/log.h"
 #include "protocol/base/result.h"
 #include "protocol/base/service_control.h"
@@ -43,6 +47,13 @@ struct AgentOptions {
   std::string service_socket = kServiceSocketPath;  // PID 1's
   // Where PID 1 is busy it is asked again to take a configuration, after so long.
   std::chrono::milliseconds configure_retry{200};
+  std::string settings = kAgentSettingsPath;  // PID 1's words to the agent
+  std::string program = "/proc/self/exe";     // the agent itself, for its chores
+  std::string cgroup_root = "/sys/fs/cgroup";
+  std::string random_device = "/dev/urandom";
+  std::string mountinfo = "/proc/self/mountinfo";
+  std::string devices = "/sys/devices/system";
+  std::shared_ptr<RealtimeClock> clock = std::make_shared<RealtimeClock>();
 };
 
 class Agent {
@@ -103,6 +114,25 @@ class Agent {
                                                               const v1::Envelope& request);
   boost::asio::awaitable<Result<v1::Envelope>> AnswerService(wire::Channel& channel,
                                                              const v1::Envelope& request);
+  // Generation 3 (agent_operator.cc).
+  boost::asio::awaitable<Result<v1::Envelope>> AnswerHealthConfigure(wire::Channel& channel,
+                                                                     const v1::Envelope& request);
+  boost::asio::awaitable<Result<v1::Envelope>> AnswerHealth(wire::Channel& channel,
+                                                            const v1::Envelope& request);
+  boost::asio::awaitable<Result<v1::Envelope>> AnswerClock(wire::Channel& channel,
+                                                           const v1::Envelope& request);
+  boost::asio::awaitable<Result<v1::Envelope>> AnswerClockStep(wire::Channel& channel,
+                                                               const v1::Envelope& request);
+  boost::asio::awaitable<Result<v1::Envelope>> AnswerReseed(wire::Channel& channel,
+                                                            const v1::Envelope& request);
+  boost::asio::awaitable<Result<v1::Envelope>> AnswerFreeze(wire::Channel& channel,
+                                                            const v1::Envelope& request);
+  boost::asio::awaitable<Result<v1::Envelope>> AnswerThaw(wire::Channel& channel,
+                                                          const v1::Envelope& request);
+  boost::asio::awaitable<Result<v1::Envelope>> AnswerOnline(wire::Channel& channel,
+                                                            const v1::Envelope& request);
+  // What PID 1 says to the agent; said again behind a Configure.
+  void ReadSettings();
   void Complain(const Error& error);
 
   boost::asio::io_context& context_;
@@ -119,10 +149,18 @@ class Agent {
   std::optional<boost::asio::posix::stream_descriptor> terminate_;
   const std::string service_socket_;
   const std::chrono::milliseconds configure_retry_;
+  const std::string settings_path_;
+  const std::string random_device_;
+  const std::shared_ptr<RealtimeClock> clock_;
+  const std::string program_;
+  const std::string devices_;
+  Freezer freezer_;
+  Health health_;  // after what it rings for, and the defaults of its children
   int connections_ = 0;
   bool shutting_down_ = false;
   bool configured_ = false;
   bool terminated_ = false;
+  bool own_time_ = false;  // the host does not set the clock
 };
 
 }  // namespace berth::agent

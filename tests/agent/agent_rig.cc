@@ -47,6 +47,13 @@ Pipe::Pipe() {
   write.Reset(ends[1]);
 }
 
+int64_t RigClock::NowNs() const { return RealtimeNs() + offset_ns; }
+
+Result<> RigClock::Set(int64_t ns) {
+  offset_ns = ns - RealtimeNs();
+  return {};
+}
+
 AgentRig::AgentRig() {
   const auto endpoint = guest::UnixEndpoint(agent_path()).value();
   UniqueFd listener(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
@@ -63,7 +70,14 @@ AgentRig::AgentRig() {
                                     .hello = agent::MakeAgentHello(),
                                     .terminate = UniqueFd(dup(terminate_.get())),
                                     .service_socket = service_path(),
-                                    .configure_retry = std::chrono::milliseconds(1)});
+                                    .configure_retry = std::chrono::milliseconds(1),
+                                    .settings = settings_path(),
+                                    .program = BERTH_AGENT_PROGRAM,
+                                    .cgroup_root = {},
+                                    .random_device = "/dev/null",
+                                    .mountinfo = mountinfo_path(),
+                                    .devices = devices_path(),
+                                    .clock = clock_});
   agent_->Start();
   thread_ = std::thread([this] { context_.run(); });
 }

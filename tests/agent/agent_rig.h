@@ -5,6 +5,7 @@
 #ifndef BERTH_TESTS_AGENT_AGENT_RIG_H_
 #define BERTH_TESTS_AGENT_AGENT_RIG_H_
 
+#include <atomic>
 #include <boost/asio/io_context.hpp>
 #include <functional>
 #include <memory>
@@ -48,6 +49,14 @@ inline v1::ExecStart Shell(std::string script) {
   return Command({"/bin/sh", "-c", std::move(script)});
 }
 
+// The guest's realtime clock: the agent under test must not set this machine's.
+class RigClock : public agent::RealtimeClock {
+ public:
+  int64_t NowNs() const override;
+  Result<> Set(int64_t ns) override;
+  std::atomic<int64_t> offset_ns = 0;
+};
+
 class AgentRig {
  public:
   AgentRig();
@@ -67,6 +76,13 @@ class AgentRig {
   std::string agent_path() const { return dir_ / "agent.sock"; }
   // Where the agent looks for PID 1's service socket.
   std::string service_path() const { return dir_ / "init.sock"; }
+  // What PID 1 says to the agent.
+  std::string settings_path() const { return dir_ / "agent.settings"; }
+  // What the agent takes for /proc/self/mountinfo and /sys/devices/system: nothing, unless the
+  // test writes it there. Nothing of this machine is ever frozen.
+  std::string mountinfo_path() const { return dir_ / "mountinfo"; }
+  std::string devices_path() const { return dir_ / "devices"; }
+  RigClock& clock() const { return *clock_; }
   // In the agent's thread.
   int Connections();
   // What PID 1 does when nothing but the agent is left.
@@ -76,6 +92,7 @@ class AgentRig {
 
  private:
   TempDir dir_;
+  std::shared_ptr<RigClock> clock_ = std::make_shared<RigClock>();
   UniqueFd control_;
   UniqueFd terminate_;  // eventfd
   boost::asio::io_context context_;
