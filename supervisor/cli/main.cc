@@ -13,9 +13,9 @@ namespace berth::cli {
 namespace {
 
 constexpr void (*kCommands[])(CLI::App&, Shared&) = {
-    AddCreate, AddStart,  AddStop,  AddKill,   AddPause,  AddResume,  AddRm,
-    AddPs,     AddStatus, AddBoot,  AddWait,   AddEvents, AddConsole, AddService,
-    AddExec,   AddRun,    AddImage, AddDoctor, AddVersion};
+    AddCreate, AddStart, AddStop,   AddKill,   AddPause,   AddResume,  AddRm,     AddPs,
+    AddStatus, AddBoot,  AddWait,   AddEvents, AddConsole, AddService, AddHealth, AddClock,
+    AddFreeze, AddThaw,  AddOnline, AddExec,   AddRun,     AddImage,   AddDoctor, AddVersion};
 
 // What stands behind "--" is a command for a guest, and none of our parser's business.
 void SplitTail(std::vector<std::string>& args, Shared& shared) {

@@ -50,6 +50,19 @@ constexpr Param kService[] = {
     {"service", kString, false, "one of the guest's; not with ls"},
     {"timeout_ms", kCount, false, "for the service to get there, at most 3600000; default: 90000"}};
 
+constexpr Param kClockParams[] = {
+    kName, {"set", kFlag, false, "set it, also where it is off by less than berthd minds"}};
+
+constexpr Param kFreezeParams[] = {
+    kName,
+    {"timeout_ms", kCount, false,
+     "then the guest's agent thaws by itself; at most 600000, default: 10000"}};
+
+constexpr Param kHealthParams[] = {
+    kName,
+    {"seen", kString, false, "as an earlier answer gave it: wait for something else"},
+    {"follow_ms", kCount, false, "how long to wait for that, at most 60000; default: not at all"}};
+
 constexpr Method kMethods[] = {
     {"compute.host.doctor",
      "Checks what this host needs to run VMs.",
@@ -63,6 +76,11 @@ constexpr Method kMethods[] = {
      "info",
      "version, generation, pid, uptime_ms, state_dir, and VMs by state",
      HostInfo},
+    {"compute.vm.clock", "Measures how far a guest's clock is off, and sets it where asked to.",
+     kClockParams, "clock",
+     "{offset_ms, error_ms, stepped, own_time, why}: the guest's clock less the host's, before a "
+     "step",
+     VmClock},
     {"compute.vm.console", "The end of a VM's console log.", kConsole, "console",
      "{text, truncated}", VmConsole},
     {"compute.vm.create", "Accepts a VM; it is Pending then and owns nothing.", kCreate, "vm",
@@ -75,9 +93,22 @@ constexpr Method kMethods[] = {
      "{handover: true}; behind this line comes one byte with a descriptor (SCM_RIGHTS): the "
      "connection to the guest's agent, on which Hello and ExecStart have been sent",
      VmExec, true, true},
+    {"compute.vm.freeze", "Holds all writes to a guest's file systems on block devices.",
+     kFreezeParams, "frozen",
+     "{mounts: an array of {path, type, frozen, why}, timeout_ms}; the guest's claim", VmFreeze,
+     true},
+    {"compute.vm.health", "The health of a VM: its agent, and the checks that its guest runs.",
+     kHealthParams, "health",
+     "{vm, health: healthy | unhealthy | unknown, seen, fresh, checks, guest_ms}: a row for each "
+     "check, `agent` first; but for that one, the guest's claim",
+     VmHealth},
     {"compute.vm.kill", "Ends a VM at once.", kJustName, "vm", "the VM as status shows it", VmKill,
      true},
     {"compute.vm.list", "All VMs.", {}, "vms", "an array, by name", VmList},
+    {"compute.vm.online", "Brings processors and memory of a guest online that were plugged.",
+     kJustName, "online",
+     "{cpus, memory_blocks, failed}: {before, after, present} each; the guest's claim", VmOnline,
+     true},
     {"compute.vm.pause", "Holds a Running VM's processors still.", kJustName, "vm",
      "the VM as status shows it", VmPause, true},
     {"compute.vm.remove", "Forgets a VM that is not up and removes its directory.", kRemove,
@@ -95,6 +126,8 @@ constexpr Method kMethods[] = {
      "spec, state, why, processes, agent, boot timeline, last transitions", VmStatus},
     {"compute.vm.stop", "Stops a VM in order, by force where that takes too long.", kStop, "vm",
      "the VM as status shows it", VmStop, true},
+    {"compute.vm.thaw", "Lets a frozen guest's writes go on.", kJustName, "thawed",
+     "{mounts}: how many were frozen; the guest's claim", VmThaw, true},
     {"compute.vm.wait", "Waits until a VM reaches one of some states.", kWait, "reached",
      "{state, guest_exit}: the one that was reached; and, of a VM that ended, what its guest said",
      VmWait},

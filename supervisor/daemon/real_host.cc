@@ -160,10 +160,18 @@ awaitable<Outcome<std::shared_ptr<lifecycle::Instance>>> RealHost::Launch(
       executor_,
       ShimInstance::Parts{backend, paths,
                           fmt::format("{} ({})", Name(launch->accel.accel), launch->accel.reason),
-                          std::move(*shim), std::move(*ready), spec.guest_config},
+                          std::move(*shim), std::move(*ready), spec.guest_config, spec.health},
       std::move(changed));
   instance->Start();
+  std::erase_if(instances_, [](const auto& each) { return each.expired(); });
+  instances_.push_back(instance);
   co_return std::shared_ptr<lifecycle::Instance>(std::move(instance));
+}
+
+void RealHost::ClockChanged() {
+  for (const auto& each : instances_) {
+    if (const auto instance = each.lock()) instance->HostClockChanged();
+  }
 }
 
 awaitable<std::vector<daemon::Check>> RealHost::Doctor(std::string socket) {

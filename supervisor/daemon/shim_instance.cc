@@ -35,6 +35,8 @@ constexpr auto kIdle = std::chrono::minutes(10);
 constexpr size_t kEvidenceBytes = 64 * 1024;
 // Of one guest, in a minute. An honest one has two to tell in its life.
 constexpr int kMaxGuestEvents = 16;
+// One for each time that its health was asked for.
+constexpr int kMaxHealthBells = 240;
 
 UniqueFd OpenPidfd(int pid) {
   return UniqueFd(pid > 0 ? static_cast<int>(syscall(SYS_pidfd_open, pid, 0)) : -1);
@@ -61,7 +63,9 @@ ShimInstance::ShimInstance(asio::any_io_executor executor, Parts parts,
       shim_pidfd_(executor, parts.shim.pidfd.Release()),
       ready_(std::move(parts.ready)),
       guest_config_(std::move(parts.guest_config)),
-      guest_events_(kMaxGuestEvents, std::chrono::minutes(1)) {
+      health_checks_(std::move(parts.health)),
+      guest_events_(kMaxGuestEvents, std::chrono::minutes(1)),
+      health_bells_(kMaxHealthBells, std::chrono::minutes(1)) {
   ready_->set_configure_follows(!guest_config_.empty());
 }
 
@@ -71,6 +75,7 @@ void ShimInstance::Start() {
   asio::co_spawn(executor_, FollowShim(self), asio::detached);
   asio::co_spawn(executor_, FollowReady(self), asio::detached);
   asio::co_spawn(executor_, FollowAgent(self), asio::detached);
+  asio::co_spawn(executor_, TendGuest(self), asio::detached);
 }
 
 void ShimInstance::Changed() {
@@ -187,6 +192,8 @@ awaitable<Result<>> ShimInstance::SetPaused(bool paused, Deadline deadline) {
                      : co_await backend_.Resume(paths_, deadline);
   if (done) {
     view_.paused = paused;
+    // It stood still, its clock and its random pool with it.
+    if (!paused) MakeDue(kReseed | kClock);
     Changed();
   }
   co_return done;

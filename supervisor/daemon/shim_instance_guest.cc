@@ -193,6 +193,9 @@ awaitable<Result<>> ShimInstance::OpenFollow(wire::Channel& channel) {
 awaitable<Error> ShimInstance::FollowGuest(wire::Channel& channel) {
   if (auto opened = co_await OpenFollow(channel); !opened) co_return opened.error();
   SetAgent(AgentState::kUp, {});
+  if (agent_generation_ >= wire::kOperatorGeneration) {
+    MakeDue(kConfigureHealth | kFetchHealth | kReseed | kClock);
+  }
   v1::Envelope ping;
   ping.mutable_ping()->set_payload("berthd");
   std::optional<Deadline> pong_due;
@@ -224,7 +227,7 @@ awaitable<Error> ShimInstance::FollowGuest(wire::Channel& channel) {
 awaitable<Result<>> ShimInstance::TakeGuestEvent(wire::Channel& channel,
                                                  const v1::GuestEvent& event) {
   if (auto good = guest::CheckGuestEvent(event); !good) co_return good;
-  if (!guest_events_.Allow()) {
+  if (!(event.has_health_changed() ? health_bells_ : guest_events_).Allow()) {
     co_return Fail("guest-event", E2BIG, "the guest tells more events than it may");
   }
   if (event.has_going_down()) {
@@ -236,6 +239,11 @@ awaitable<Result<>> ShimInstance::TakeGuestEvent(wire::Channel& channel,
     view_.configure_refused = errnum + Printable(refused.mistakes(), wire::kMaxMistakesBytes);
     ++view_.configure_refusals;
     Changed();
+  } else if (event.has_thawed_in_time()) {
+    ++view_.thaws;
+    Changed();
+  } else if (event.has_health_changed()) {
+    MakeDue(kFetchHealth);
   }
   // Acknowledged also where it is of a kind that we do not know: it has been heard.
   v1::Envelope ack;

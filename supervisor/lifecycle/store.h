@@ -38,6 +38,8 @@ enum class EntryKind : uint8_t {
   kExec,     // somebody was handed a session
   kService,  // somebody gave a service of the guest an order
   kGuest,    // the guest says something of itself
+  kHealth,   // the verdict of a check is another
+  kClock,    // the guest's clock was off
   kRemoved,
 };
 std::string_view Name(EntryKind kind);
