@@ -26,8 +26,8 @@ json Sample() {
              {"result", "status 503"},
              {"output", "line one\nline\x1b two\n"},
              {"since_ms", 1000.0},
-             {"runs", 7},
-             {"failures", 3}},
+             {"runs", 7U},
+             {"failures", 3U}},
             {{"name", "disk"}, {"state", "healthy"}, {"output", "not shown"}}}}};
 }
 
