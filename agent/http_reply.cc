@@ -13,6 +13,12 @@ namespace berth::agent {
 
 namespace http = boost::beast::http;
 
+namespace {
+
+constexpr size_t kLastChunkBytes = 5;  // "0\r\n\r\n"
+
+}  // namespace
+
 struct HttpReply::Parser {
   http::response_parser<http::string_body> http;
 };
@@ -33,6 +39,8 @@ Result<> HttpReply::Take(std::string_view bytes) {
   }
   unparsed_ += bytes;
   while (!unparsed_.empty() && !done()) {
+    // The parser asserts that the end of a chunked body comes whole, and there is more to come.
+    if (has_head() && parser_->http.chunked() && unparsed_.size() < kLastChunkBytes) return {};
     boost::system::error_code code;
     const size_t used = parser_->http.put(boost::asio::buffer(unparsed_), code);
     unparsed_.erase(0, used);
