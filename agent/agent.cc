@@ -14,7 +14,6 @@
 #include <boost/asio/use_awaitable.hpp>
 #include <cstring>
 
-#include "agent/exec_request.h"
 #include "agent/ping.h"
 #include "agent/service_link.h"
 #include "protocol/base/clock.h"
@@ -95,17 +94,6 @@ asio::awaitable<void> CancelOnHangUp(std::weak_ptr<ServiceLink> waiting, wire::S
   }
 }
 
-asio::awaitable<Result<>> WriteFailure(wire::Channel& channel, const std::string& greeting,
-                                       const Error& error) {
-  v1::Envelope message;
-  *message.mutable_failure() = wire::ToFailure(error);
-  const auto encoded = wire::EncodeMessage(message);
-  if (!encoded) co_return std::unexpected(encoded.error());
-  const std::string bytes = greeting + *encoded;
-  co_return co_await channel.WriteBytes(std::as_bytes(std::span(bytes)),
-                                        Deadline::In(wire::kCallTimeout));
-}
-
 }  // namespace
 
 struct Agent::StreamRow {
@@ -128,6 +116,10 @@ const Agent::StreamRow* Agent::FindStream(const v1::Envelope& request, uint32_t 
   static constexpr StreamRow kStreams[] = {
       {v1::Envelope::kExecStart, 1, &Agent::ServeExec},
       {v1::Envelope::kFollow, wire::kServiceGeneration, &Agent::ServeFollow},
+      {v1::Envelope::kExecAttach, wire::kOperatorGeneration, &Agent::ServeAttach},
+      {v1::Envelope::kLogFollow, wire::kOperatorGeneration, &Agent::ServeLogFollow},
+      {v1::Envelope::kCopyStart, wire::kOperatorGeneration, &Agent::ServeCopy},
+      {v1::Envelope::kForward, wire::kOperatorGeneration, &Agent::ServeForward},
   };
   const auto* const row = std::ranges::find(kStreams, request.body_case(), &StreamRow::request);
   return row != std::end(kStreams) && generation >= row->since ? row : nullptr;
@@ -138,6 +130,8 @@ const Agent::CallRow* Agent::FindCall(const v1::Envelope& request, uint32_t gene
       {v1::Envelope::kPing, 1, false, &Agent::AnswerPing},
       {v1::Envelope::kShutdown, 1, false, &Agent::AnswerShutdown},
       {v1::Envelope::kServiceCall, wire::kServiceGeneration, true, &Agent::AnswerService},
+      {v1::Envelope::kSessionsCall, wire::kOperatorGeneration, false, &Agent::AnswerSessions},
+      {v1::Envelope::kStatsCall, wire::kOperatorGeneration, false, &Agent::AnswerStats},
       {v1::Envelope::kHealthConfigure, wire::kOperatorGeneration, false,
        &Agent::AnswerHealthConfigure},
       {v1::Envelope::kHealthCall, wire::kOperatorGeneration, true, &Agent::AnswerHealth},
@@ -158,11 +152,14 @@ Agent::Agent(asio::io_context& context, AgentOptions options)
       control_(context.get_executor(), std::move(options.control)),
       host_(options.host),
       hello_(std::move(options.hello)),
+      cgroups_(options.cgroup_root),
       followers_(context.get_executor()),
+      logs_(context.get_executor(), hello_.boot_id(), std::move(options.kernel_log)),
       freed_(context.get_executor()),
       complaints_(5, 60s),
       service_socket_(std::move(options.service_socket)),
       configure_retry_(options.configure_retry),
+      stats_(std::move(options.stats)),
       settings_path_(std::move(options.settings)),
       random_device_(std::move(options.random_device)),
       clock_(std::move(options.clock)),
@@ -203,12 +200,14 @@ asio::awaitable<void> Agent::FollowControl() {
   ReadSettings();
   if (boot.agent_starts > 1) asio::co_spawn(context_, freezer_.ThawLeftovers(), LogLost);
   asio::co_spawn(context_, Announce(std::move(boot)), LogLost);
-  while (const auto packet = co_await control_.Read()) TakeControl(*packet);
+  while (auto message = co_await control_.Read()) TakeControl(std::move(*message));
   Log(LogLevel::kError, "berth-agent", "PID 1 closed the control socket");
   context_.stop();
 }
 
-void Agent::TakeControl(const ControlPacket& packet) {
+void Agent::TakeControl(ControlMessage message) {
+  const ControlPacket packet = message.packet;
+  logs_.Take(std::move(message));
   if (packet.kind == ControlKind::kShuttingDown) shutting_down_ = true;
   if (packet.kind == ControlKind::kHealthChanged) health_.Ring();
   if (packet.kind != ControlKind::kGoingDown) return;
@@ -235,8 +234,10 @@ asio::awaitable<void> Agent::AwaitTermination() {
                                   asio::redirect_error(asio::use_awaitable, code));
   if (code) co_return;
   // PID 1 sends its last word in front of the signal: it may be waiting still.
-  while (const auto packet = control_.TryRead()) TakeControl(*packet);
-  co_await followers_.AwaitHeard(Deadline::In(wire::kEventAckTimeout));
+  while (auto message = control_.TryRead()) TakeControl(std::move(*message));
+  const Deadline deadline = Deadline::In(wire::kEventAckTimeout);
+  co_await followers_.AwaitHeard(deadline);
+  co_await logs_.AwaitHeard(deadline);
   terminated_ = true;
   context_.stop();
 }
@@ -246,6 +247,7 @@ asio::awaitable<void> Agent::Announce(BootRecord boot) {
       co_await SayReady(context_.get_executor(), host_, hello_, std::move(boot),
                         [this] { followers_.ExpectHost(false); });
   followers_.ExpectHost(heard.generation >= wire::kServiceGeneration);
+  logs_.ExpectHost(heard.generation >= wire::kOperatorGeneration);
   if (!heard.ack.configure_follows()) co_await Configure(std::nullopt);
 }
 
@@ -465,30 +467,22 @@ asio::awaitable<Result<>> Agent::ServeFollow(std::unique_ptr<wire::Channel> chan
   co_return co_await followers_.Serve(*channel, std::move(greeting));
 }
 
-asio::awaitable<Result<>> Agent::ServeExec(std::unique_ptr<wire::Channel> channel,
-                                           const v1::Envelope& request, std::string greeting) {
-  const v1::ExecStart& start = request.exec_start();
-  Result<ExecChild> child = Fail("exec", ESHUTDOWN, "the guest is shutting down");
-  if (!shutting_down_) {
-    if (const auto good = CheckExecStart(start); !good) {
-      child = std::unexpected(good.error());
-    } else {
-      child = StartExec(start, defaults_);
-    }
-  }
-  // A program that cannot be started is the host's to report, not the guest's to log.
-  if (!child) co_return co_await WriteFailure(*channel, greeting, child.error());
-  const auto session = sessions_.insert(
-      sessions_.end(),
-      std::make_shared<ExecSession>(std::move(channel), std::move(*child), start, pool_));
-  try {
-    co_await (*session)->Run(std::move(greeting));
-  } catch (...) {
-    sessions_.erase(session);
-    throw;
-  }
-  sessions_.erase(session);
-  co_return Result<>{};
+asio::awaitable<Result<v1::Envelope>> Agent::AnswerStats(wire::Channel& /*channel*/,
+                                                         const v1::Envelope& /*request*/) {
+  v1::Envelope answer;
+  *answer.mutable_stats_reply() = co_await CollectStats(context_.get_executor(), stats_);
+  co_return answer;
+}
+
+asio::awaitable<Result<>> Agent::WriteFailure(wire::Channel& channel, const std::string& greeting,
+                                              const Error& error) {
+  v1::Envelope message;
+  *message.mutable_failure() = wire::ToFailure(error);
+  const auto encoded = wire::EncodeMessage(message);
+  if (!encoded) co_return std::unexpected(encoded.error());
+  const std::string bytes = greeting + *encoded;
+  co_return co_await channel.WriteBytes(std::as_bytes(std::span(bytes)),
+                                        Deadline::In(wire::kCallTimeout));
 }
 
 void Agent::Complain(const Error& error) {

@@ -5,6 +5,7 @@
 #ifndef BERTH_AGENT_CONTROL_LINK_H_
 #define BERTH_AGENT_CONTROL_LINK_H_
 
+#include <array>
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <optional>
@@ -27,6 +28,11 @@ struct BootRecord {
   uint32_t agent_starts = 0;
 };
 
+struct ControlMessage {
+  ControlPacket packet;
+  std::array<UniqueFd, kMaxControlFds> fds;  // those that came with it, from the first on
+};
+
 class ControlLink {
  public:
   ControlLink(const boost::asio::any_io_executor& executor, UniqueFd socket);
@@ -36,10 +42,10 @@ class ControlLink {
   boost::asio::awaitable<BootRecord> ReadBoot(Deadline deadline);
 
   // Nullopt: nothing is waiting, or the socket is at its end.
-  std::optional<ControlPacket> TryRead();
+  std::optional<ControlMessage> TryRead();
 
   // The next packet, or nullopt once PID 1 has closed its end.
-  boost::asio::awaitable<std::optional<ControlPacket>> Read();
+  boost::asio::awaitable<std::optional<ControlMessage>> Read();
 
   Result<> RequestShutdown(ShutdownMode mode, int64_t grace_ms);
 

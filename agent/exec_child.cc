@@ -101,13 +101,18 @@ std::string HintFor(const Error& error, const std::string& program, const std::s
 
 }  // namespace
 
-Result<ExecChild> StartExec(const v1::ExecStart& request, const ExecDefaults& defaults) {
+Result<ExecChild> StartExec(const v1::ExecStart& request, const ExecDefaults& defaults,
+                            SessionCgroups& cgroups) {
   AccountRequest who{.user = request.user(), .group = request.group(), .groups = {}};
   who.groups.assign(request.groups().begin(), request.groups().end());
   BERTH_ASSIGN(const Account account, ResolveAccount(who));
 
-  ExecChild child;
-  child.tty = request.tty();
+  ExecChild child{.process = {},
+                  .cgroup = cgroups.Take(),
+                  .tty = request.tty(),
+                  .input = {},
+                  .output = {},
+                  .error = {}};
   ChildEnds ends;
   BERTH_TRY(OpenStreams(request, account.uid, child, ends));
 
@@ -136,6 +141,7 @@ Result<ExecChild> StartExec(const v1::ExecStart& request, const ExecDefaults& de
   plan.rlimits = rlimits;
   // A session does not outlive the agent: nobody could tell the host how it ended.
   plan.parent_death_signal = SIGKILL;
+  plan.cgroup = child.cgroup.dir();
   plan.changed_signals = uint64_t{1} << (SIGPIPE - 1);
   plan.reset_scheduling = true;
 
@@ -143,6 +149,11 @@ Result<ExecChild> StartExec(const v1::ExecStart& request, const ExecDefaults& de
   if (!spawned && spawned.error().step == Step("chdir") && request.cwd().empty()) {
     plan.cwd = "/";  // nobody asked for the home that is not there
     spawned = Spawn(plan);
+  }
+  if (!spawned && spawned.error().step == Step("clone") && spawned.error().errnum == EBUSY) {
+    // An earlier session made cgroups below it, and the kernel lets no process into it any more.
+    child.cgroup.Spoil();
+    return StartExec(request, defaults, cgroups);
   }
   if (!spawned) {
     Error error = std::move(spawned.error());

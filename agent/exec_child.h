@@ -6,6 +6,7 @@
 
 #include <sys/resource.h>
 
+#include "agent/session_cgroups.h"
 #include "protocol/base/result.h"
 #include "protocol/base/spawn.h"
 #include "protocol/base/unique_fd.h"
@@ -21,6 +22,7 @@ struct ExecDefaults {
 
 struct ExecChild {
   Spawned process;  // leader of a session and process group of its own
+  SessionCgroups::Lease cgroup;
   bool tty = false;
   // Ours do not block.
   UniqueFd input;   // write end of stdin; with a terminal its master; absent where stdin is closed
@@ -30,7 +32,8 @@ struct ExecChild {
 
 // `request` passed CheckExecStart. Returns once the program was exec'd. Error::step says what
 // failed: user, group, groups, pty, pipe, or a step of Spawn.
-Result<ExecChild> StartExec(const v1::ExecStart& request, const ExecDefaults& defaults);
+Result<ExecChild> StartExec(const v1::ExecStart& request, const ExecDefaults& defaults,
+                            SessionCgroups& cgroups);
 
 }  // namespace berth::agent
 

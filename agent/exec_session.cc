@@ -4,10 +4,12 @@
 #include <poll.h>
 #include <signal.h>
 #include <sys/ioctl.h>
+#include <sys/random.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <boost/asio/post.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
@@ -37,6 +39,30 @@ uint64_t Microseconds(const timeval& time) {
   return static_cast<uint64_t>(time.tv_sec) * 1'000'000 + static_cast<uint64_t>(time.tv_usec);
 }
 
+// Of the output of a detachable session, on its way to a host that does not read: the program
+// waits.
+constexpr size_t kMaxUnsentBytes = wire::kMaxScrollbackBytes / 4;
+
+std::string NewId() {
+  std::array<uint8_t, wire::kSessionIdBytes / 2> bytes{};
+  [[maybe_unused]] const ssize_t n = getrandom(bytes.data(), bytes.size(), GRND_INSECURE);
+  std::string id;
+  for (const uint8_t byte : bytes) {
+    for (const int shift : {4, 0}) id += "0123456789abcdef"[byte >> shift & 0xf];
+  }
+  return id;
+}
+
+std::string CommandOf(const v1::ExecStart& request) {
+  std::string command;
+  for (const std::string& each : request.argv()) {
+    if (command.size() >= wire::kMaxCommandBytes) break;
+    if (!command.empty()) command += ' ';
+    command.append(each, 0, wire::kMaxCommandBytes);
+  }
+  return command;
+}
+
 std::chrono::milliseconds KillGrace(const v1::ExecStart& request) {
   if (request.kill_grace_ms() == 0) return wire::kDefaultKillGrace;
   return std::chrono::milliseconds(request.kill_grace_ms());
@@ -46,22 +72,28 @@ std::chrono::milliseconds KillGrace(const v1::ExecStart& request) {
 
 ExecSession::ExecSession(std::unique_ptr<wire::Channel> channel, ExecChild child,
                          const v1::ExecStart& request, BufferPool& pool)
-    : channel_(std::move(channel)),
+    : id_(NewId()),
+      command_(CommandOf(request)),
+      cgroup_(std::move(child.cgroup)),
+      executor_(channel->executor()),
+      channel_(std::move(channel)),
       pool_(pool),
-      wake_(channel_->executor()),
-      timer_(channel_->executor()),
+      wake_(executor_),
+      timer_(executor_),
       outbox_(channel_->socket().native_handle()),
       from_host_{.ready = channel_->HasUnreadBytes()},
       pid_(child.process.pid),
       tty_(child.tty),
       stdin_queue_(child.input.get(), child.tty, pool),
-      child_(channel_->executor(), std::move(child.process.pidfd)),
-      stdin_(channel_->executor(), std::move(child.input)),
-      stdout_(wire::Stream::kStdout, channel_->executor(), std::move(child.output)),
-      stderr_(wire::Stream::kStderr, channel_->executor(), std::move(child.error)),
+      child_(executor_, std::move(child.process.pidfd)),
+      stdin_(executor_, std::move(child.input)),
+      stdout_(wire::Stream::kStdout, executor_, std::move(child.output)),
+      stderr_(wire::Stream::kStderr, executor_, std::move(child.error)),
       timeout_(request.timeout_ms()),
       kill_grace_(KillGrace(request)),
-      started_ns_(MonotonicNs()) {}
+      started_ns_(MonotonicNs()) {
+  if (request.detach()) kept_.emplace();
+}
 
 ExecSession::~ExecSession() {
   if (reaped_) return;
@@ -75,6 +107,7 @@ asio::awaitable<void> ExecSession::Run(std::string greeting) {
   outbox_.Push(greeting);
   v1::Envelope started;
   started.mutable_exec_started()->set_pid(static_cast<uint32_t>(pid_));
+  started.mutable_exec_started()->set_session(id_);
   outbox_.Push(started);
   if (timeout_ > 0ms) StartTimer(timeout_);
   Glance();
@@ -83,7 +116,7 @@ asio::awaitable<void> ExecSession::Run(std::string greeting) {
     if (phase_ == Phase::kDone) break;
     ArmAll();
     if (more) {
-      co_await asio::post(channel_->executor(), asio::use_awaitable);
+      co_await asio::post(executor_, asio::use_awaitable);
     } else {
       co_await wake_.Wait();
     }
@@ -137,7 +170,7 @@ void ExecSession::Arm(Object& object, Type type, Watch& watch) {
 
 void ExecSession::ArmAll() {
   auto& socket = channel_->socket();
-  if (!channel_->closed()) {
+  if (attached()) {
     Arm(socket, wire::Socket::wait_read, from_host_);
     if (!outbox_.empty()) Arm(socket, wire::Socket::wait_write, to_host_);
   }
@@ -164,7 +197,7 @@ bool ExecSession::Round() {
   Send();
   // What was held back for a full outbox goes on as soon as there is room: no event will tell.
   for (const Output* output : {&stdout_, &stderr_}) {
-    more |= output->fd.is_open() && output->watch.ready && outbox_.CanTakeData();
+    more |= output->fd.is_open() && output->watch.ready && OutputHasRoom();
   }
   return more;
 }
@@ -172,7 +205,7 @@ bool ExecSession::Round() {
 // --- The host ---
 
 bool ExecSession::ReadHost() {
-  for (int frames = 0; from_host_.ready && !channel_->closed(); ++frames) {
+  for (int frames = 0; from_host_.ready && attached(); ++frames) {
     if (frames == kFramesPerRound) return true;
     const auto attempt = channel_->TryRead();
     if (!attempt) {
@@ -238,6 +271,12 @@ void ExecSession::HostBrokeTheProtocol(const Error& error) {
 
 void ExecSession::HostIsGone() {
   channel_->Close();
+  if (kept_) {
+    outbox_.Reset(-1);
+    // How it ended can be heard again.
+    if (phase_ == Phase::kSending) StartTimer(wire::kKeepEnded);
+    return;
+  }
   if (phase_ != Phase::kRunning) {
     phase_ = reaped_ ? Phase::kDone : phase_;
     return;
@@ -252,7 +291,7 @@ void ExecSession::HostIsGone() {
 
 void ExecSession::AfterStdin() {
   if (phase_ != Phase::kRunning || !stdin_.is_open()) return;
-  if (stdin_queue_.TakeClosedByProgram()) outbox_.PushEnd(wire::Stream::kStdin);
+  if (stdin_queue_.TakeClosedByProgram() && attached()) outbox_.PushEnd(wire::Stream::kStdin);
   if (stdin_queue_.finished()) stdin_.Close();
 }
 
@@ -269,11 +308,16 @@ bool ExecSession::PushCredit() {
 
 void ExecSession::Send() {
   to_host_.ready = false;
-  if (channel_->closed()) return;
+  if (!attached()) return;
   do {
     if (!outbox_.Flush()) return HostIsGone();
-  } while (outbox_.empty() && PushCredit());
+  } while (outbox_.empty() && (PushCredit() || PushKept()));
   if (phase_ != Phase::kSending || !outbox_.empty()) return;
+  if (kept_) {
+    // The host closes, having heard all.
+    if (!std::exchange(lingering_, true)) StartTimer(kLingerTime);
+    return;
+  }
   // Closing while the host's stdin is still on its way would reset the connection under what it has
   // not read yet.
   if (stdin_queue_.ended()) {
@@ -285,9 +329,14 @@ void ExecSession::Send() {
 
 // --- The program ---
 
+bool ExecSession::OutputHasRoom() const {
+  if (!kept_) return outbox_.CanTakeData();
+  return !attached() || kept_->unsent() < kMaxUnsentBytes;
+}
+
 bool ExecSession::ReadOutput(Output& output) {
   size_t bytes = 0;
-  while (output.fd.is_open() && output.watch.ready && outbox_.CanTakeData()) {
+  while (output.fd.is_open() && output.watch.ready && OutputHasRoom()) {
     if (reaped_ && !MayStillDrain(output)) {
       FinishOutput(output, true);
       break;
@@ -302,13 +351,17 @@ bool ExecSession::ReadOutput(Output& output) {
       output.left_at_exit -= std::min(output.left_at_exit, taken);
       // A pipe that gives less than was asked for is empty; a terminal gives line by line.
       if (taken < room.size() && !tty_ && !reaped_) output.watch.ready = false;
-      outbox_.PushData(output.stream, std::move(buffer), taken);
+      if (kept_) {
+        kept_->Append(output.stream, room.first(taken));
+      } else {
+        outbox_.PushData(output.stream, std::move(buffer), taken);
+      }
       Send();
     } else if (n < 0 && errno == EINTR) {
       continue;
     } else if (n < 0 && errno == EAGAIN) {
       output.watch.ready = false;
-      if (reaped_ && (!timed_out_ || drain_expired_)) FinishOutput(output, true);
+      if (reaped_ && (!forced() || drain_expired_)) FinishOutput(output, true);
     } else {
       // The end; for a terminal it is EIO.
       FinishOutput(output, false);
@@ -320,7 +373,7 @@ bool ExecSession::ReadOutput(Output& output) {
 // After the program's end: true while the pipe has what was in it then, or nobody can add to it.
 bool ExecSession::MayStillDrain(Output& output) {
   if (drain_expired_) return false;
-  if (tty_ || output.left_at_exit > 0 || timed_out_) return true;
+  if (tty_ || output.left_at_exit > 0 || forced()) return true;
   pollfd state{.fd = output.fd.get(), .events = POLLIN, .revents = 0};
   return poll(&state, 1, 0) == 1 && (state.revents & POLLHUP) != 0;
 }
@@ -328,7 +381,7 @@ bool ExecSession::MayStillDrain(Output& output) {
 void ExecSession::FinishOutput(Output& output, bool held) {
   output.held = held;
   output.fd.Close();
-  outbox_.PushEnd(output.stream);
+  if (!kept_) outbox_.PushEnd(output.stream);
 }
 
 void ExecSession::LookAtChild() {
@@ -341,7 +394,7 @@ void ExecSession::LookAtChild() {
 
 void ExecSession::Reap() {
   // Before the leader is reaped, while its number is still its group's.
-  if (timed_out_) SignalAll(SIGKILL);
+  if (forced()) SignalAll(SIGKILL);
   const pid_t reaped = wait4(pid_, &status_, WNOHANG, &usage_);
   if (reaped == 0 || (reaped < 0 && errno == EINTR)) {
     child_watch_.ready = false;
@@ -363,7 +416,7 @@ void ExecSession::Reap() {
     }
     output->watch.ready = true;
   }
-  if (timed_out_) StartTimer(kKilledDrainTime);
+  if (forced()) StartTimer(kKilledDrainTime);
 }
 
 void ExecSession::SendExited() {
@@ -382,8 +435,13 @@ void ExecSession::SendExited() {
   exited.set_max_rss_kib(static_cast<uint64_t>(usage_.ru_maxrss));
   exited.set_wall_us(static_cast<uint64_t>(ended_ns_ - started_ns_) / 1000);
   exited.set_output_held(stdout_.held || stderr_.held);
-  outbox_.Push(message);
   phase_ = Phase::kSending;
+  if (!kept_) {
+    outbox_.Push(message);
+    return;
+  }
+  exited_ = std::move(message);
+  StartTimer(wire::kKeepEnded);
 }
 
 void ExecSession::Close() {
@@ -409,7 +467,7 @@ void ExecSession::StartTimer(std::chrono::nanoseconds from_now) {
 void ExecSession::OnTimer() {
   switch (phase_) {
     case Phase::kRunning:
-      if (!timed_out_) {
+      if (!forced()) {
         timed_out_ = true;
         SignalAll(SIGTERM);
         SignalAll(SIGCONT);
@@ -428,7 +486,11 @@ void ExecSession::OnTimer() {
       stdout_.watch.ready = stderr_.watch.ready = true;
       break;
     case Phase::kSending:
-      phase_ = Phase::kDone;
+      if (kept_ && lingering_ && attached()) {
+        HostIsGone();
+      } else {
+        phase_ = Phase::kDone;
+      }
       break;
     case Phase::kDone:
       break;
@@ -448,6 +510,7 @@ void ExecSession::SignalForeground(int signal) {
 
 void ExecSession::SignalAll(int signal) {
   if (reaped_) return;
+  if (signal == SIGKILL) cgroup_.KillAll();
   kill(-pid_, signal);
   pid_t foreground = foreground_;
   if (tty_ && stdout_.fd.is_open()) foreground = ForegroundGroup(stdout_.fd.get());

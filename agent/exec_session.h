@@ -13,6 +13,11 @@
 // holds stdout does not hold the session: what it writes later is not drained. If the host goes
 // away first, the session's processes get SIGHUP, and SIGKILL after a grace.
 //
+// A session with ExecStart.detach outlives its connection, and waits for another one (ExecAttach).
+// Its output goes through a Scrollback, which keeps the last of it: with a host at its other end
+// the program is slowed down by it, without one the oldest is dropped. Once ended it waits for
+// wire::kKeepEnded to be heard.
+//
 // Owned by the agent; not by its own coroutine, which it owns by way of `wake_`. Runs on the
 // agent's one thread.
 #ifndef BERTH_AGENT_EXEC_SESSION_H_
@@ -31,6 +36,8 @@
 #include "agent/event.h"
 #include "agent/exec_child.h"
 #include "agent/outbox.h"
+#include "agent/scrollback.h"
+#include "agent/session_cgroups.h"
 #include "agent/stdin_queue.h"
 #include "protocol/wire/channel.h"
 
@@ -48,6 +55,18 @@ class ExecSession : public std::enable_shared_from_this<ExecSession> {
   // Until everything is sent or the host is gone, and the child is reaped. `greeting` are frames
   // that go out in front of ExecStarted. The session outlives it.
   boost::asio::awaitable<void> Run(std::string greeting);
+
+  const std::string& id() const { return id_; }
+  bool detachable() const { return kept_.has_value(); }
+  bool ended() const { return phase_ == Phase::kSending || phase_ == Phase::kDone; }
+  // Of one that is detachable: `channel`, on which `greeting` goes out first, takes the place of
+  // the connection that it has, if any.
+  void Attach(std::unique_ptr<wire::Channel> channel, std::string_view greeting,
+              const v1::ExecAttach& request);
+  void Signal(int signal) { SignalForeground(signal); }
+  // SIGTERM, and SIGKILL to all of it after the grace; one that has ended is done.
+  void End();
+  v1::SessionsReply::Session Row() const;
 
  private:
   using Descriptor = boost::asio::posix::stream_descriptor;
@@ -80,6 +99,7 @@ class ExecSession : public std::enable_shared_from_this<ExecSession> {
     Watch watch;
     size_t left_at_exit = 0;  // bytes in the pipe when the program ended, less those drained since
     bool held = false;        // something else still had it open when the session ended
+    bool end_sent = false;    // to the connection there is
     Output(wire::Stream its_stream, const boost::asio::any_io_executor& executor, UniqueFd its_fd)
         : stream(its_stream), fd(executor, std::move(its_fd)) {}
   };
@@ -100,12 +120,18 @@ class ExecSession : public std::enable_shared_from_this<ExecSession> {
 
   // Each returns true where it stopped although it could go on, to let others have their turn.
   bool Round();
+  bool attached() const { return !channel_->closed(); }
+  bool OutputHasRoom() const;
+  // Puts what a detachable session keeps into the outbox; false: there is nothing more, or no room.
+  bool PushKept();
   bool ReadHost();
   bool ReadOutput(Output& output);
 
   Result<> HandleFrame(const wire::FrameView& frame);
   Result<> HandleMessage(std::span<const std::byte> payload);
   void HostIsGone();
+  // The end of the session's processes was asked for: by its timeout, or by End.
+  bool forced() const { return timed_out_ || ending_; }
   void HostBrokeTheProtocol(const Error& error);
   void AfterStdin();
   bool PushCredit();
@@ -123,11 +149,18 @@ class ExecSession : public std::enable_shared_from_this<ExecSession> {
   void SignalForeground(int signal);
   void SignalAll(int signal);
 
-  std::unique_ptr<wire::Channel> channel_;
+  const std::string id_;
+  const std::string command_;
+  const SessionCgroups::Lease cgroup_;
+  const boost::asio::any_io_executor executor_;
+  std::unique_ptr<wire::Channel> channel_;  // closed: no host is there
   BufferPool& pool_;
   Event wake_;
   boost::asio::steady_timer timer_;
   Outbox outbox_;
+  std::optional<Scrollback> kept_;      // of a session that is detachable
+  std::optional<v1::Envelope> exited_;  // its ExecExited, until it has been pushed for each host
+  bool exited_sent_ = false;            // to the connection there is
   Watch from_host_{.ready = true};
   Watch to_host_;
 
@@ -147,6 +180,7 @@ class ExecSession : public std::enable_shared_from_this<ExecSession> {
   uint64_t timer_epoch_ = 0;  // which wait the timer stands for
   pid_t foreground_ = -1;     // at hang-up: the terminal's foreground process group
   bool timed_out_ = false;
+  bool ending_ = false;
   bool killed_ = false;        // SIGKILL was sent
   bool leader_ended_ = false;  // at hang-up: the program ended, its group may not have
   bool lingering_ = false;     // all is sent; the host has not closed yet

@@ -27,7 +27,7 @@ using Clock = Deadline::Clock;
 
 namespace {
 
-constexpr const char* kCheckCgroups = "/berth-checks";
+constexpr const char* kCheckCgroups = "/berth.checks";
 // A check that forks without end must not leave the guest without processes until it is killed.
 constexpr const char* kCheckMaxPids = "64";
 // What was killed may hang in the kernel for as long as it likes.

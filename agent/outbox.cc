@@ -11,6 +11,14 @@
 
 namespace berth::agent {
 
+void Outbox::Reset(int socket) {
+  socket_ = socket;
+  before_.clear();
+  data_.Reset();
+  data_begin_ = data_end_ = 0;
+  behind_.clear();
+}
+
 void Outbox::Push(std::string_view frames) { (data_ ? behind_ : before_).append(frames); }
 
 void Outbox::Push(const v1::Envelope& message) {

@@ -19,6 +19,8 @@ namespace berth::agent {
 class Outbox {
  public:
   explicit Outbox(int socket) : socket_(socket) {}
+  // For another connection: what was meant for the last one is dropped.
+  void Reset(int socket);
 
   // Encoded frames, as they are.
   void Push(std::string_view frames);

@@ -97,4 +97,9 @@ size_t StdinQueue::TakeCredit() {
   return std::exchange(taken_, 0);
 }
 
+size_t StdinQueue::Regrant() {
+  window_ += std::exchange(taken_, 0);
+  return window_;
+}
+
 }  // namespace berth::agent

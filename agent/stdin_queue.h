@@ -42,6 +42,9 @@ class StdinQueue {
   bool TakeClosedByProgram() { return std::exchange(closed_by_program_, false); }
   // Bytes the host may send anew, once they are worth a message; 0 else.
   size_t TakeCredit();
+  // The window that another host finds: all that the program has taken is granted.
+  size_t Regrant();
+  bool open() const { return open_ && !ended_; }
   bool ended() const { return ended_; }
 
  private:

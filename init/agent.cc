@@ -7,6 +7,7 @@
 #include <cstring>
 
 #include "init/console.h"
+#include "init/open_files.h"
 #include "protocol/base/spawn.h"
 
 namespace berth::init {
@@ -17,7 +18,8 @@ const char* const kEnvironment[] = {
 
 }  // namespace
 
-Result<pid_t> Agent::Start(std::span<const Phase> phases) {
+Result<pid_t> Agent::Start(std::span<const Phase> phases,
+                           const std::function<void(int control)>& hand_over) {
   int pair[2];
   if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) != 0) {
     return ErrnoError("agent", "control socket");
@@ -31,6 +33,7 @@ Result<pid_t> Agent::Start(std::span<const Phase> phases) {
     Send(packet);
   }
   Send({.kind = ControlKind::kBootPhasesEnd, .agent_starts = ++starts_});
+  hand_over(control_.get());
 
   const char* const argv[] = {"berth-agent", nullptr};
   const SpawnFd fds[] = {{STDIN_FILENO, STDIN_FILENO},
@@ -45,6 +48,8 @@ Result<pid_t> Agent::Start(std::span<const Phase> phases) {
   plan.cwd = "/";
   plan.fds = fds;
   plan.new_session = true;
+  const SpawnRlimit rlimits[] = {InheritedOpenFiles()};
+  plan.rlimits = rlimits;
   auto spawned = Spawn(plan);
   if (!spawned) {
     control_.Reset();

@@ -24,8 +24,10 @@ class Agent {
   Agent(std::string path, UniqueFd listener)
       : path_(std::move(path)), listener_(std::move(listener)) {}
 
-  // A socket per life: what an agent left unread does not reach the next one.
-  Result<pid_t> Start(std::span<const Phase> phases);
+  // A socket per life: what an agent left unread does not reach the next one. `hand_over` puts into
+  // it what else the agent must find there.
+  Result<pid_t> Start(std::span<const Phase> phases,
+                      const std::function<void(int control)>& hand_over);
 
   // The next whole request waiting in the control socket. Packets of another size or kind are
   // dropped; a socket at its end is closed.

@@ -189,7 +189,8 @@ struct ServiceConfig {
   bool on_demand = false;  // starts at the first connection to one of its sockets
   bool enabled = true;     // false: only `berth-init start` starts it
   std::vector<SocketConfig> sockets;
-  std::string output = "console";  // "console", "null", or the path of a file to append to
+  std::string output = "log";  // "log", "console", "null", or the path of a file to append to
+  bool block_on_full = false;  // of "log": it waits where its lines would push out unread ones
   // Not empty: it is not started, and shows as failed with this reason (config_decode.h). Of what
   // else stands here only the name can be trusted.
   std::string mistake;
@@ -204,11 +205,14 @@ struct ShutdownConfig {
   bool operator==(const ShutdownConfig&) const = default;
 };
 
-struct LogConfig {  // of what PID 1 itself says on the console
+struct LogConfig {
+  // Of what PID 1 itself says.
   LogLevel level = LogLevel::kInfo;
   int lines_per_minute =
       10;  // about one service, errors not counted; more are counted and left out
-
+  // Of the guest's log. The image's alone: they are made at boot.
+  uint64_t ring_bytes = uint64_t{4} << 20;
+  bool syslog = true;  // /dev/log
   bool operator==(const LogConfig&) const = default;
 };
 

@@ -79,6 +79,14 @@ TEST(DecodeConfig, Log) {
   EXPECT_EQ(config.log.level, LogLevel::kError);
   EXPECT_EQ(config.log.lines_per_minute, 3);
   EXPECT_EQ(DecodeConfigText("t", "log.level = 'loud'").mistakes.size(), 1u);
+  EXPECT_EQ(config.log.ring_bytes, 4U << 20);
+  EXPECT_TRUE(config.log.syslog);
+  const Config other = Clean("[log]\nring = '256K'\nsyslog = false");
+  EXPECT_EQ(other.log.ring_bytes, 256U << 10);
+  EXPECT_FALSE(other.log.syslog);
+  EXPECT_THAT(Mistakes("log.ring = '255K'"),
+              testing::Contains(HasSubstr("log.ring: not from 256K to 1G")));
+  EXPECT_THAT(Mistakes("log.ring = '2G'"), testing::Contains(HasSubstr("not from 256K to 1G")));
 }
 
 TEST(DecodeConfig, Mounts) {
@@ -297,6 +305,8 @@ on_crash_loop = "shutdown"
   EXPECT_EQ(web.sockets[1].name, "ctl");
   EXPECT_EQ(web.sockets[1].mode, 0600U);
   EXPECT_EQ(web.output, "/var/log/web");
+  EXPECT_EQ(config.services[0].output, "log");
+  EXPECT_FALSE(config.services[0].block_on_full);
   EXPECT_EQ(web.mistake, "");
 }
 
@@ -356,7 +366,9 @@ TEST(DecodeConfig, ServiceMistakes) {
       {"limits={pids=0}", "0 is not within"},
       {"env_file='x'", "not an absolute path"},
       {"cwd='/a/../b'", "a path with \"..\" in it"},
-      {"output='file'", "not \"console\", \"null\" or an absolute path"},
+      {"output='file'", "not \"log\", \"console\", \"null\" or an absolute path"},
+      {"on_full='wait'", "not one of drop, block"},
+      {"output='console'\non_full='block'", "needs output = \"log\""},
       {"args='x'", "expected a list of texts, found the text \"x\""},
       {"after=['web','web']", "\"web\" is named twice"},
       {"env={'A=B'=1}", "not a name of a variable"},

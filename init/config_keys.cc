@@ -5,6 +5,8 @@
 
 #include <algorithm>
 
+#include "protocol/base/log_ring.h"
+
 namespace berth::init {
 namespace {
 
@@ -281,6 +283,18 @@ void ReadLogLevel(ConfigReader& reader, const ConfigNode& node, LogLevel& level)
   if (chosen >= 0) level = static_cast<LogLevel>(chosen);  // in the order of LogLevel
 }
 
+// What MakeLogRing takes (protocol/base/log_ring.h).
+void ReadRingSize(ConfigReader& reader, const ConfigNode& node, uint64_t& out) {
+  uint64_t bytes = out;
+  const size_t before = reader.mistakes();
+  ReadSize(reader, node, bytes);
+  if (reader.mistakes() != before) return;
+  if (bytes < kMinLogRingBytes || bytes > kMaxLogRingBytes) {
+    return reader.Mistake(node, "not from 256K to 1G");
+  }
+  out = bytes;
+}
+
 constexpr ConfigKey kLogKeys[] = {
     {"level", kStringNode, "a text", "\"info\"",
      "the least that it says: `info`, `warning` or `error`; a fatal line always comes",
@@ -288,6 +302,12 @@ constexpr ConfigKey kLogKeys[] = {
     {"lines_per_minute", kIntegerNode, "an integer", "10",
      "about one service, errors not counted; more are counted and left out",
      Field<&LogConfig::lines_per_minute, ReadInteger<1, 1000, int>>},
+    {"ring", kDurationNodes, "a size", "\"4M\"",
+     "how much of the log the guest keeps for the host, 256K to 1G",
+     Field<&LogConfig::ring_bytes, ReadRingSize>},
+    {"syslog", kBooleanNode, "true or false", "true",
+     "PID 1 makes `/dev/log`, where there is none, for programs that use syslog(3)",
+     Field<&LogConfig::syslog, ReadBool>},
 };
 
 constexpr ConfigKey kTimeKeys[] = {
@@ -386,7 +406,7 @@ constexpr ConfigKey kRootKeys[] = {
      .kinds = kTableNode,
      .type = "a table",
      .fallback = "{}",
-     .meaning = "what PID 1 itself says on the console; a service's own words go to its `output`",
+     .meaning = "the guest's log, and what PID 1 itself says",
      .decode = Part<&Config::log>,
      .keys = kLogKeys},
 };

@@ -23,7 +23,7 @@ std::string ConfigKeysMarkdown();
 // Of [network] (config_network_keys.cc) and of [service.NAME] (config_service_keys.cc).
 inline constexpr size_t kNetworkKeyCount = 4;
 extern const ConfigKey kNetworkKeys[kNetworkKeyCount];
-inline constexpr size_t kServiceKeyCount = 28;
+inline constexpr size_t kServiceKeyCount = 29;
 extern const ConfigKey kServiceKeys[kServiceKeyCount];
 void CheckService(ConfigReader& reader, const ConfigNode& node, ServiceConfig& service);
 // Of [health.NAME] (config_health_keys.cc).

@@ -296,10 +296,16 @@ constexpr ConfigKey kSocketKeys[] = {
 };
 
 void ReadOutput(ConfigReader& reader, const ConfigNode& node, std::string& out) {
-  if (node.text != "console" && node.text != "null" && !ParsePath(node.text)) {
-    return reader.Wrong(node, "not \"console\", \"null\" or an absolute path");
+  if (node.text != "log" && node.text != "console" && node.text != "null" &&
+      !ParsePath(node.text)) {
+    return reader.Wrong(node, "not \"log\", \"console\", \"null\" or an absolute path");
   }
   out = node.text;
+}
+
+void ReadOnFull(ConfigReader& reader, const ConfigNode& node, bool& block) {
+  static constexpr std::string_view kWords[] = {"drop", "block"};
+  block = ReadChoice(reader, node, kWords) == 1;
 }
 
 }  // namespace
@@ -413,9 +419,13 @@ constexpr ConfigKey kServiceKeys[kServiceKeyCount] = {
      .meaning = "sockets that PID 1 opens and passes on, as systemd does (`LISTEN_FDS`)",
      .decode = Tables<&ServiceConfig::sockets, CheckSocket>,
      .keys = kSocketKeys},
-    {"output", kStringNode, "a text", "\"console\"",
-     "where its output goes: `console`, `null`, or a path to append to",
+    {"output", kStringNode, "a text", "\"log\"",
+     "where its output goes: `log`, `console`, `null`, or a path to append to",
      Field<&ServiceConfig::output, ReadOutput>},
+    {"on_full", kStringNode, "a text", "\"drop\"",
+     "where its lines would push out of the log what the host has not got yet: `drop`: they do; "
+     "`block`: it waits",
+     Field<&ServiceConfig::block_on_full, ReadOnFull>},
 };
 // A count that is too large leaves rows without a name.
 static_assert(!kServiceKeys[kServiceKeyCount - 1].name.empty());
@@ -437,6 +447,9 @@ void CheckService(ConfigReader& reader, const ConfigNode& node, ServiceConfig& s
   }
   if (service.on_demand && node.Find("sockets") == nullptr) {
     mistake("start", "\"socket\" needs \"sockets\"");
+  }
+  if (service.block_on_full && service.output != "log") {
+    mistake("on_full", "needs output = \"log\"");
   }
   for (SocketConfig& socket : service.sockets) {
     if (socket.name.empty()) socket.name = service.name;

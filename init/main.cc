@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -18,6 +19,7 @@
 #include "init/config_decode.h"
 #include "init/console.h"
 #include "init/crash.h"
+#include "init/guest_log.h"
 #include "init/hand_over.h"
 #include "init/listener.h"
 #include "init/module_loader.h"
@@ -29,6 +31,7 @@
 #include "init/supervise.h"
 #include "init/uevent.h"
 #include "protocol/base/io.h"
+#include "protocol/base/log.h"
 
 namespace berth::init {
 namespace {
@@ -40,6 +43,7 @@ struct Machine {
   std::vector<std::string> mistakes;  // in it, all said
   std::string agent_path;
   UniqueFd listener;
+  std::optional<LogPipeEnds> log;  // of PID 1's own lines
 };
 
 std::string AgentPath(const Options& options) {
@@ -50,6 +54,9 @@ std::string AgentPath(const Options& options) {
 Result<Machine> Boot(BootPhases& phases) {
   BERTH_TRY(MountAll(kEarlyMounts));
   OpenConsole();
+  // What is said from here on is in the log too, once there is one.
+  auto log = OpenOwnLogPipe();
+  if (log) TeeLog(log->write.get());
   BERTH_ASSIGN(const std::string cmdline, ReadFile("/proc/cmdline", kMaxCmdlineBytes));
   const Options options = ParseCmdline(cmdline);
   for (const std::string& mistake : options.mistakes) Warn(mistake);
@@ -94,7 +101,8 @@ Result<Machine> Boot(BootPhases& phases) {
                  std::move(config),
                  std::move(mistakes),
                  AgentPath(options),
-                 std::move(listener)};
+                 std::move(listener),
+                 log ? std::optional(std::move(*log)) : std::nullopt};
 }
 
 // The host's part of the configuration. Everything is decoded together and what is new is applied;
@@ -135,7 +143,8 @@ Result<> TakeConfigure(Machine& machine, std::string_view text) {
   auto machine = Boot(phases);
   if (!machine) Fatal(machine.error());
   Supervisor supervisor(
-      Agent(std::move(machine->agent_path), std::move(machine->listener)), phases, machine->config,
+      Agent(std::move(machine->agent_path), std::move(machine->listener)), std::move(machine->log),
+      phases, machine->config,
       [&machine](std::string_view text) { return TakeConfigure(*machine, text); });
   if (auto started = supervisor.Start(); !started) Fatal(started.error());
   if (machine->options.timeline) Info("timeline in us: " + phases.Text());

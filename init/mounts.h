@@ -79,6 +79,9 @@ struct SysctlRow {
 inline constexpr SysctlRow kSysctls[] = {
     {"/proc/sys/fs/protected_hardlinks", "1"},
     {"/proc/sys/fs/protected_symlinks", "1"},
+    // Ten messages in /dev/log, the kernel's own bound, hold up who sends the next at each restart
+    // of the agent.
+    {"/proc/sys/net/unix/max_dgram_qlen", "512"},
 };
 
 bool IsMountPoint(const char* path);

@@ -10,6 +10,7 @@
 #include <sys/socket.h>
 
 #include <charconv>
+#include <cstdlib>
 #include <cstring>
 
 namespace berth::init {

@@ -269,15 +269,27 @@ void ServiceRunner::Do(const action::Spawn& spawn, Time now) {
   // Nothing that its last life said is about this one.
   if (notify != notify_.end()) notify->second.Drain();
   const UniqueFd procs = cgroups_.Prepare(service);
+  const LogOutput log = LogOutputOf(spawn.id);
   auto pid = SpawnService({.config = &config_,
                            .service = &service,
                            .probe = {},
                            .sockets = numbers,
                            .notify_path = notify != notify_.end() ? notify->second.path() : "",
                            .cgroup_procs = procs.get(),
-                           .console = places_.console.c_str()});
+                           .console = places_.console.c_str(),
+                           .log_out = log.out,
+                           .log_err = log.err});
   if (!pid) return graph_.NotStarted(spawn.id, pid.error(), now);
   graph_.Started(spawn.id, *pid, Deadline::Clock::now());
+}
+
+// On the console where there is no log: that it runs is worth more than where its words go.
+LogOutput ServiceRunner::LogOutputOf(ServiceId id) const {
+  if (ConfigOf(id).output != "log" || !hooks_.log_output) return {};
+  const auto output = hooks_.log_output(id, ConfigOf(id));
+  if (output) return *output;
+  Warn(output.error());
+  return {};
 }
 
 void ServiceRunner::Do(const action::Signal& signal, Time /*now*/) {
@@ -396,13 +408,16 @@ Result<bool> ServiceRunner::BeginProbe(ServiceId id, const Probe& probe, ProbeRu
     case Probe::Kind::kExec: {
       run.what = probe.exec.empty() ? "probe" : probe.exec[0];
       const UniqueFd procs = cgroups_.Procs(ConfigOf(id).name);
+      const LogOutput log = LogOutputOf(id);
       BERTH_ASSIGN(run.pid, SpawnService({.config = &config_,
                                           .service = &ConfigOf(id),
                                           .probe = probe.exec,
                                           .sockets = {},
                                           .notify_path = "",
                                           .cgroup_procs = procs.get(),
-                                          .console = places_.console.c_str()}));
+                                          .console = places_.console.c_str(),
+                                          .log_out = log.out,
+                                          .log_err = log.err}));
       return false;
     }
   }

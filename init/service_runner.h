@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "init/config.h"
+#include "init/guest_log.h"
 #include "init/service_cgroup.h"
 #include "init/service_graph.h"
 #include "init/service_notify.h"
@@ -38,6 +39,8 @@ struct ServiceHooks {
   std::function<void(ShutdownCause, const ServiceRow&)> end_machine;
   // The host's part of the configuration, to be decoded and merged into the Config.
   std::function<Result<>(std::string_view)> configure;
+  // Where a service's output goes that is for the log. Empty: there is no log.
+  std::function<Result<LogOutput>(ServiceId, const ServiceConfig&)> log_output = {};
 };
 
 // What an epoll event of a service carries: a kind in the low half, from kFirstServiceEvent on, and
@@ -100,6 +103,7 @@ class ServiceRunner {
   void EndIfAlone(ServiceId id, Time now);
   void TakeNotify(ServiceId id, Time now);
   bool IsOf(ServiceId id, pid_t pid, uid_t uid) const;
+  LogOutput LogOutputOf(ServiceId id) const;
   Result<bool> BeginProbe(ServiceId id, const Probe& probe, ProbeRun& run);
   void ConnectionDone(ServiceId id, Time now);
   void EndProbeRun(ServiceId id);

@@ -9,6 +9,7 @@
 #include <climits>
 #include <map>
 
+#include "init/open_files.h"
 #include "protocol/base/io.h"
 #include "protocol/base/spawn.h"
 
@@ -88,7 +89,7 @@ Result<UniqueFd> OpenDirOf(std::string& path) {
 // inherit with the open file and take for an error.
 Result<UniqueFd> OpenOutput(const ServiceSpawn& spawn) {
   const std::string& output = spawn.service->output;
-  if (output == "console") {
+  if (output == "console" || output == "log") {
     UniqueFd console(open(spawn.console, O_WRONLY | O_NOCTTY | O_CLOEXEC));
     if (console) return console;
   } else if (output != "null") {
@@ -209,11 +210,17 @@ Result<pid_t> SpawnService(const ServiceSpawn& spawn) {
     arguments.assign(spawn.probe.begin(), spawn.probe.end());
   }
 
-  BERTH_ASSIGN(const UniqueFd output, OpenOutput(spawn));
+  UniqueFd output;
+  int out = spawn.log_out;
+  int err = spawn.log_err;
+  if (service.output != "log" || out < 0 || err < 0) {
+    BERTH_ASSIGN(output, OpenOutput(spawn));
+    out = err = output.get();
+  }
   const UniqueFd input(open("/dev/null", O_RDONLY | O_CLOEXEC));
   if (!input) return ErrnoError("input", "/dev/null");
   std::vector<SpawnFd> fds = {
-      {input.get(), STDIN_FILENO}, {output.get(), STDOUT_FILENO}, {output.get(), STDERR_FILENO}};
+      {input.get(), STDIN_FILENO}, {out, STDOUT_FILENO}, {err, STDERR_FILENO}};
   if (spawn.probe.empty()) {
     int to = kFirstListenFd;
     for (const int socket : spawn.sockets) fds.push_back({socket, to++});
@@ -221,6 +228,9 @@ Result<pid_t> SpawnService(const ServiceSpawn& spawn) {
   std::vector<SpawnRlimit> rlimits;
   for (const ServiceRlimit& each : service.rlimits) {
     rlimits.push_back({each.resource, each.limit});
+  }
+  if (std::ranges::find(rlimits, RLIMIT_NOFILE, &SpawnRlimit::resource) == rlimits.end()) {
+    rlimits.push_back(InheritedOpenFiles());
   }
 
   const std::vector<char*> argv = Pointers(arguments);

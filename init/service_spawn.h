@@ -30,6 +30,9 @@ struct ServiceSpawn {
   std::string notify_path;             // empty: no NOTIFY_SOCKET
   int cgroup_procs = -1;
   const char* console = "/dev/console";
+  // Where "log" goes; -1: there is none, and it goes to the console.
+  int log_out = -1;
+  int log_err = -1;
 };
 
 // The process leads a session of its own, with /dev/null as its input. Error::step names what

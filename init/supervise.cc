@@ -11,10 +11,13 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "init/console.h"
 #include "init/finish.h"
+#include "init/open_files.h"
 #include "init/processes.h"
+#include "protocol/base/io.h"
 
 namespace berth::init {
 namespace {
@@ -48,6 +51,7 @@ constexpr int kReapBatch = 512;
 // A zombie tells nobody but its parent when it goes, so here alone PID 1 looks again and again.
 constexpr std::chrono::milliseconds kZombieLook{5};
 constexpr const char* kAgentName = "agent";
+constexpr const char* kSyslogPath = "/dev/log";
 constexpr int kEventBatch = 32;
 
 std::string DescribeCause(ShutdownCause cause, std::string_view name) {
@@ -71,14 +75,17 @@ void BlockSignals() {
   sigprocmask(SIG_BLOCK, &set, nullptr);
 }
 
-Supervisor::Supervisor(Agent agent, BootPhases phases, const Config& config, Configure configure)
+Supervisor::Supervisor(Agent agent, std::optional<LogPipeEnds> own_log, BootPhases phases,
+                       const Config& config, Configure configure)
     : agent_(std::move(agent)),
+      own_log_(std::move(own_log)),
       phases_(phases),
       config_(config),
       agent_life_(BackoffPolicy{},
                   [this] {
                     watched_control_ = -1;  // the number of the new socket may be the old one's
-                    return agent_.Start(phases_.all());
+                    return agent_.Start(phases_.all(),
+                                        [this](int control) { log_.SendAll(control); });
                   }),
       shutdown_(config.shutdown),
       runner_(config, {},
@@ -86,7 +93,11 @@ Supervisor::Supervisor(Agent agent, BootPhases phases, const Config& config, Con
                    [this](ShutdownCause cause, const ServiceRow& row) {
                      Request(ShutdownMode::kPowerOff, {}, cause, row.name);
                    },
-               .configure = std::move(configure)}) {}
+               .configure = std::move(configure),
+               .log_output =
+                   [this](ServiceId id, const ServiceConfig& service) {
+                     return log_.OutputOf(static_cast<uint32_t>(id), service, agent_.control_fd());
+                   }}) {}
 
 Result<> Supervisor::Start() {
   // The three-finger salute becomes a SIGINT to PID 1, not an unclean reboot.
@@ -108,6 +119,8 @@ Result<> Supervisor::Start() {
     epoll_event on_press{.events = EPOLLIN, .data = {.u64 = kButton}};
     epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, button_->fd(), &on_press);
   }
+  RaiseOpenFiles();
+  log_.Open(config_.log, std::exchange(own_log_, std::nullopt), kSyslogPath);
   BERTH_TRY(agent_life_.StartIfDue(Deadline::Clock::now()));
   runner_.Open(epoll_.get());
   runner_.Begin(Deadline::Clock::now());
@@ -193,7 +206,14 @@ bool Supervisor::Reap() {
       return false;
     }
     if (runner_.Reaped(pid, status, Deadline::Clock::now())) continue;
-    if (const auto end = agent_life_.Reaped(pid, status, Deadline::Clock::now())) ReportEnd(*end);
+    const auto end = agent_life_.Reaped(pid, status, Deadline::Clock::now());
+    if (!end) continue;
+    // What ran in its sessions, also what had left their process groups. Where there is no such
+    // cgroup there is nothing to kill.
+    static const std::string sessions =
+        std::string(kCgroupRoot) + "/" + kSessionsCgroup + "/cgroup.kill";
+    [[maybe_unused]] const auto killed = WriteKnob(sessions.c_str(), "1");
+    ReportEnd(*end);
   }
   return true;
 }

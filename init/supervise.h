@@ -15,6 +15,7 @@
 #include "init/agent.h"
 #include "init/agent_life.h"
 #include "init/config.h"
+#include "init/guest_log.h"
 #include "init/phases.h"
 #include "init/power_button.h"
 #include "init/service_runner.h"
@@ -34,7 +35,9 @@ class Supervisor {
   using Configure = std::function<Result<>(std::string_view)>;
 
   // `config` outlives the supervisor.
-  Supervisor(Agent agent, BootPhases phases, const Config& config, Configure configure);
+  // `own_log`: the pipe of PID 1's own lines, where it could be made.
+  Supervisor(Agent agent, std::optional<LogPipeEnds> own_log, BootPhases phases,
+             const Config& config, Configure configure);
 
   // Makes the descriptors, starts the agent, then the services: the host can look at a guest whose
   // services do not come up. An agent that cannot be started here never could: that is an error,
@@ -64,6 +67,8 @@ class Supervisor {
   void WatchAgent();
 
   Agent agent_;
+  std::optional<LogPipeEnds> own_log_;
+  GuestLog log_;
   BootPhases phases_;
   const Config& config_;
   AgentLife agent_life_;

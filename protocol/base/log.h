@@ -17,6 +17,10 @@ enum class LogLevel { kInfo, kWarning, kError, kFatal };
 // the text are replaced, since it may come from a peer.
 void Log(LogLevel level, std::string_view program, std::string_view text);
 
+// Each line goes there besides, from now on, as services write theirs: "<4>text". A pipe that does
+// not block, or -1: no more. What it has no room for is lost to it.
+void TeeLog(int fd);
+
 // At most `burst` lines a `period`, per instance; how many were swallowed is said by the next line
 // let through.
 class LogLimiter {

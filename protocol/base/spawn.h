@@ -62,6 +62,9 @@ struct SpawnPlan {
   std::span<const SpawnRlimit> rlimits;
   int cgroup_procs =
       -1;  // descriptor of a cgroup.procs that the child writes itself into, before all else
+  // Descriptor of a cgroup's directory in which the child begins its life (Linux 5.7): no lock of
+  // all processes is taken, as a move from one cgroup to another takes it.
+  int cgroup = -1;
   int parent_death_signal = 0;  // sent to the child when the calling *thread* ends
   bool no_new_privs = false;
   // Exactly these the program has, bit n for capability n, whoever it runs as: all others leave the

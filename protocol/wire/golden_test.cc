@@ -4,12 +4,11 @@
 // expects exactly these. A file here is never changed once its generation is released.
 //
 // golden/generation-N.txt: blank-separated hex bytes of one frame a line, behind its name and a
-// colon;
-// '#' begins a comment. The same frames are built here by hand.
+// colon; '#' begins a comment. The same frames are built here, of the messages of
+// golden_messages.cc.
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <functional>
 #include <map>
 #include <sstream>
 #include <string>
@@ -17,201 +16,21 @@
 #include "protocol/base/io.h"
 #include "protocol/wire/channel.h"
 #include "protocol/wire/frame.h"
+#include "protocol/wire/golden_messages.h"
 
 namespace berth::wire {
 namespace {
 
-using Fill = std::function<void(v1::Envelope&)>;
-
-std::string Bytes(int first, int count) {
-  std::string bytes;
-  for (int i = 0; i < count; ++i) bytes += static_cast<char>(first + i);
-  return bytes;
-}
-
-// Every field of every message of generation 1 has a value.
-const std::map<std::string, Fill>& GenerationOne() {
-  static const std::map<std::string, Fill> messages = {
-      {"hello-host",
-       [](v1::Envelope& m) {
-         m.mutable_hello()->set_generation(1);
-         m.mutable_hello()->set_oldest_generation(1);
-         m.mutable_hello()->set_build_id("0.1.0");
-       }},
-      {"hello-guest",
-       [](v1::Envelope& m) {
-         m.mutable_hello()->set_generation(1);
-         m.mutable_hello()->set_oldest_generation(1);
-         m.mutable_hello()->set_build_id("0.1.0");
-         m.mutable_hello()->set_boot_id(Bytes(0x10, 16));
-         m.mutable_hello()->set_instance_id(Bytes(0x20, 16));
-         m.mutable_hello()->add_features("example");
-       }},
-      {"failure",
-       [](v1::Envelope& m) {
-         m.mutable_failure()->set_step("exec");
-         m.mutable_failure()->set_errnum(2);
-         m.mutable_failure()->set_detail("nope");
-         m.mutable_failure()->set_hint("no such program");
-       }},
-      {"ready",
-       [](v1::Envelope& m) {
-         auto& phase = *m.mutable_ready()->add_phases();
-         phase.set_name("mounts");
-         phase.set_monotonic_us(460'000);
-         m.mutable_ready()->set_sent_monotonic_us(500'000);
-         m.mutable_ready()->set_agent_starts(1);
-         m.mutable_ready()->set_kernel_release("6.1.0");
-       }},
-      {"ready-ack", [](v1::Envelope& m) { m.mutable_ready_ack(); }},
-      {"exec-start-uname",
-       [](v1::Envelope& m) {
-         m.mutable_exec_start()->add_argv("uname");
-         m.mutable_exec_start()->add_argv("-a");
-       }},
-      {"exec-start-full",
-       [](v1::Envelope& m) {
-         auto& start = *m.mutable_exec_start();
-         start.add_argv("sh");
-         start.add_env("A=b");
-         start.set_cwd("/tmp");
-         start.set_user("daemon");
-         start.set_group("tty");
-         start.add_groups("100");
-         start.set_tty(true);
-         start.set_rows(24);
-         start.set_columns(80);
-         start.set_stdin_open(true);
-         start.set_timeout_ms(1500);
-         start.set_kill_grace_ms(250);
-         auto& limit = *start.add_rlimits();
-         limit.set_resource(7);
-         limit.set_soft(64);
-         limit.set_hard(~uint64_t{0});
-       }},
-      {"exec-started", [](v1::Envelope& m) { m.mutable_exec_started()->set_pid(321); }},
-      {"exec-resize",
-       [](v1::Envelope& m) {
-         m.mutable_exec_resize()->set_rows(50);
-         m.mutable_exec_resize()->set_columns(132);
-       }},
-      {"exec-signal", [](v1::Envelope& m) { m.mutable_exec_signal()->set_signal(15); }},
-      {"stream-credit",
-       [](v1::Envelope& m) {
-         m.mutable_stream_credit()->set_stream(0);
-         m.mutable_stream_credit()->set_bytes(131072);
-       }},
-      {"exec-exited-code",
-       [](v1::Envelope& m) {
-         auto& exited = *m.mutable_exec_exited();
-         exited.set_code(7);
-         exited.set_user_us(1000);
-         exited.set_system_us(2000);
-         exited.set_max_rss_kib(3000);
-         exited.set_wall_us(4000);
-       }},
-      {"exec-exited-signal",
-       [](v1::Envelope& m) {
-         auto& exited = *m.mutable_exec_exited();
-         exited.set_signal(9);
-         exited.set_core_dumped(true);
-         exited.set_timed_out(true);
-         exited.set_output_held(true);
-       }},
-      {"exec-exited-zero", [](v1::Envelope& m) { m.mutable_exec_exited()->set_code(0); }},
-      {"ping", [](v1::Envelope& m) { m.mutable_ping()->set_payload("hi"); }},
-      {"pong",
-       [](v1::Envelope& m) {
-         m.mutable_pong()->set_payload("hi");
-         m.mutable_pong()->set_monotonic_us(1'000'000);
-       }},
-      {"shutdown",
-       [](v1::Envelope& m) {
-         m.mutable_shutdown()->set_mode(v1::Shutdown::REBOOT);
-         m.mutable_shutdown()->set_grace_ms(10'000);
-       }},
-      {"shutdown-ack", [](v1::Envelope& m) { m.mutable_shutdown_ack(); }},
-  };
-  return messages;
-}
-
-// Those that generation 2 added, and those whose new fields it filled.
-const std::map<std::string, Fill>& GenerationTwo() {
-  static const std::map<std::string, Fill> messages = {
-      {"ready-ack-configure",
-       [](v1::Envelope& m) { m.mutable_ready_ack()->set_configure_follows(true); }},
-      {"service-call",
-       [](v1::Envelope& m) {
-         m.mutable_service_call()->set_verb(v1::ServiceCall::RESTART);
-         m.mutable_service_call()->set_name("web");
-         m.mutable_service_call()->set_timeout_ms(5000);
-       }},
-      {"service-reply",
-       [](v1::Envelope& m) {
-         auto& reply = *m.mutable_service_reply();
-         reply.set_monotonic_us(9'000'000);
-         auto& web = *reply.add_services();
-         web.set_name("web");
-         web.set_state(v1::ServiceReply::Service::BACKOFF);
-         web.set_health(v1::ServiceReply::Service::UNHEALTHY);
-         web.set_pid(77);
-         web.set_restarts(3);
-         web.set_code(0);
-         web.set_main(true);
-         web.set_oneshot(true);
-         web.set_wanted_us(500'000);
-         web.set_start_us(600'000);
-         web.set_ready_us(700'000);
-         web.set_restart_us(800'000);
-         web.set_first_ready_us(650'000);
-         web.set_waits_for("db");
-         web.set_detail("port 80");
-         reply.add_services()->set_signal(9);
-       }},
-      {"service-reply-error",
-       [](v1::Envelope& m) {
-         m.mutable_service_reply()->set_errnum(2);
-         m.mutable_service_reply()->set_message("no service is named 'wep'");
-       }},
-      {"follow", [](v1::Envelope& m) { m.mutable_follow(); }},
-      {"follow-configure",
-       [](v1::Envelope& m) {
-         m.mutable_follow()->mutable_configure()->set_toml("hostname = \"a\"\n");
-       }},
-      {"following", [](v1::Envelope& m) { m.mutable_following(); }},
-      {"guest-event-main",
-       [](v1::Envelope& m) {
-         m.mutable_guest_event()->set_seq(1);
-         m.mutable_guest_event()->set_monotonic_us(2'000'000);
-         auto& down = *m.mutable_guest_event()->mutable_going_down();
-         down.set_mode(v1::Shutdown::REBOOT);
-         down.set_cause(v1::GuestEvent::GoingDown::MAIN);
-         down.set_name("web");
-         down.set_code(3);
-       }},
-      {"guest-event-main-signal",
-       [](v1::Envelope& m) { m.mutable_guest_event()->mutable_going_down()->set_signal(11); }},
-      {"guest-event-refused",
-       [](v1::Envelope& m) {
-         m.mutable_guest_event()->set_seq(2);
-         auto& refused = *m.mutable_guest_event()->mutable_configure_refused();
-         refused.set_errnum(22);
-         refused.set_mistakes("1:1: unknown key");
-       }},
-      {"guest-event-ack", [](v1::Envelope& m) { m.mutable_guest_event_ack()->set_seq(1); }},
-  };
-  return messages;
-}
-
 struct Generation {
   std::string path;
-  const std::map<std::string, Fill>& messages;
+  const GoldenMessages& messages;
 };
 
 const std::vector<Generation>& Generations() {
   static const std::vector<Generation> generations = {
       {BERTH_SOURCE_DIR "/protocol/wire/golden/generation-1.txt", GenerationOne()},
-      {BERTH_SOURCE_DIR "/protocol/wire/golden/generation-2.txt", GenerationTwo()}};
+      {BERTH_SOURCE_DIR "/protocol/wire/golden/generation-2.txt", GenerationTwo()},
+      {BERTH_SOURCE_DIR "/protocol/wire/golden/generation-3.txt", GenerationThree()}};
   return generations;
 }
 
@@ -221,7 +40,7 @@ std::string Framed(FrameKind kind, Stream stream, std::string_view payload) {
          std::string(payload);
 }
 
-std::map<std::string, std::string> BuiltFrames(const std::map<std::string, Fill>& messages) {
+std::map<std::string, std::string> BuiltFrames(const GoldenMessages& messages) {
   std::map<std::string, std::string> frames;
   // What is no message is what it was in generation 1.
   if (&messages == &GenerationOne()) {

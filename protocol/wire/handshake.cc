@@ -35,6 +35,16 @@ v1::Hello MakeHello(std::string boot_id, std::string instance_id) {
   return hello;
 }
 
+std::string HexOfId(std::string_view id) {
+  constexpr size_t kIdBytes = 16;
+  std::string text;
+  for (const char c : id.substr(0, kIdBytes)) {
+    for (const int shift : {4, 0})
+      text += "0123456789abcdef"[static_cast<uint8_t>(c) >> shift & 0xf];
+  }
+  return text;
+}
+
 Result<uint32_t> Negotiate(const v1::Hello& ours, const v1::Hello& theirs) {
   if (theirs.generation() == 0 || theirs.oldest_generation() == 0 ||
       theirs.oldest_generation() > theirs.generation()) {

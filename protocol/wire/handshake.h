@@ -10,6 +10,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 
 #include "protocol/base/result.h"
 #include "protocol/proto/berth.pb.h"
@@ -30,6 +31,9 @@ const char* BuildId();
 
 // Our Hello. `boot_id` and `instance_id`: 16 bytes each in the guest, empty on the host.
 v1::Hello MakeHello(std::string boot_id, std::string instance_id);
+
+// A boot or instance id as people see it: 32 hex digits.
+std::string HexOfId(std::string_view id);
 
 // The generation both speak. EPROTONOSUPPORT, with both ranges and builds named, where there is
 // none.

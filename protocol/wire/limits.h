@@ -50,6 +50,13 @@ inline constexpr size_t kMaxPathBytes = 4095;       // ExecStart.cwd: PATH_MAX l
 inline constexpr size_t kMaxFailureBytes =
     4096;  // each text of a Failure, longer ones are cut by their sender
 
+// Of a session that was started with ExecStart.detach: what it put out last, kept for who attaches.
+inline constexpr size_t kMaxScrollbackBytes = 256 * 1024;
+inline constexpr int kMaxDetachable = 32;  // sessions of that kind at once, ended ones included
+inline constexpr int kMaxSessions = 256;   // SessionsReply.sessions
+inline constexpr size_t kMaxCommandBytes = 256;  // Session.command
+inline constexpr size_t kSessionIdBytes = 8;     // hex digits of a session's id
+
 inline constexpr int kMaxServices = 256;  // ServiceReply.services
 // Names of services and signals, without a null.
 inline constexpr size_t kMaxServiceNameBytes = kServiceNameBytes - 1;
@@ -92,10 +99,37 @@ inline constexpr auto kIdleTimeout =
 inline constexpr auto kDefaultKillGrace = 5s;        // where ExecStart.kill_grace_ms is 0
 inline constexpr auto kMaxTimeout = 24h * 365 * 10;  // ExecStart.timeout_ms and kill_grace_ms
 inline constexpr auto kCallTimeout = 10s;  // for the answer to a short call (Ping, Shutdown)
+inline constexpr auto kKeepEnded = 1h;  // how long an ended session with detach can be attached to
 inline constexpr auto kDefaultServiceTimeout = 90s;  // where ServiceCall.timeout_ms is 0
 inline constexpr auto kMaxServiceTimeout = 1h;       // ServiceCall.timeout_ms
 inline constexpr auto kEventAckTimeout =
     900ms;  // for the last event to be heard, before the agent ends
+
+// Copies. What a receiver takes at most; the last two are defaults of `berth cp`'s.
+inline constexpr size_t kMaxCopyNameBytes = 255;      // CopyEntry.name, CopyStart.name: NAME_MAX
+inline constexpr size_t kMaxCopyTargetBytes = 4095;   // CopyEntry.target: PATH_MAX less its null
+inline constexpr int kMaxCopyDepth = 256;             // directories entered and not left
+inline constexpr size_t kMaxCopyLinks = 65536;        // files with a CopyEntry.link
+inline constexpr size_t kMaxCopyLinkBytes = 1 << 26;  // of the paths of those, together
+inline constexpr uint64_t kMaxCopyNotes = 100;        // CopyNotes in one copy
+inline constexpr int kMaxCopies = 8;                  // connections that copy, in one guest
+inline constexpr uint64_t kMaxCopyEntries = 10'000'000;
+inline constexpr uint64_t kMaxCopyBytes = uint64_t{1} << 40;  // content and holes together
+inline constexpr auto kCopyGuestTimeout = 60s;  // the host waits so long for a silent guest
+inline constexpr auto kCopyHostTimeout = 600s;  // the guest for a silent host
+// --- Generation 3: forward ---
+inline constexpr int kMaxForwards = 1024;           // of one guest at once
+inline constexpr size_t kMaxForwardHostBytes = 64;  // Forward.tcp.host
+inline constexpr size_t kMaxUnixPathBytes = 107;    // Forward.unix_path: sun_path less its null
+inline constexpr size_t kMaxForwardMessageBytes = 16 * 1024;  // a message beside forwarded data
+inline constexpr auto kForwardTimeout = 10s;                  // for the connection in the guest
+
+// --- Generation 3: statistics ---
+inline constexpr int kMaxStatsDisks = 64;          // StatsReply.disks
+inline constexpr int kMaxStatsFileSystems = 64;    // StatsReply.file_systems
+inline constexpr int kMaxStatsInterfaces = 64;     // StatsReply.interfaces
+inline constexpr int kMaxStatsGroups = 256;        // StatsReply.services, and StatsReply.sessions
+inline constexpr size_t kMaxStatsTextBytes = 256;  // each text of a StatsReply
 
 }  // namespace berth::wire
 

@@ -45,18 +45,6 @@ Failure Unreachable(const std::string& socket, int errnum) {
   return ToFailure(exit_code, error);
 }
 
-Failure FromRpcError(const json& error) {
-  Failure failure;
-  failure.message = error.value("message", "an error without a message");
-  const json data = error.value("data", json::object());
-  if (const auto kind = daemon::KindNamed(data.value("kind", ""))) {
-    failure.exit_code = daemon::Info(*kind).exit_code;
-  } else if (error.value("code", 0) == -32602) {
-    failure.exit_code = daemon::kExitUsage;
-  }
-  return failure;
-}
-
 // Says which of the parameters it is.
 std::string NotUtf8(const json& params) {
   for (const auto& [pointer, value] : params.flatten().items()) {
@@ -73,7 +61,19 @@ std::string NotUtf8(const json& params) {
 
 Failure ToFailure(int exit_code, const Error& error) { return {exit_code, error.Message()}; }
 
-Outcome<Client> Client::Connect(const std::string& socket) {
+Failure FromRpcError(const json& error) {
+  Failure failure;
+  failure.message = error.value("message", "an error without a message");
+  const json data = error.value("data", json::object());
+  if (const auto kind = daemon::KindNamed(data.value("kind", ""))) {
+    failure.exit_code = daemon::Info(*kind).exit_code;
+  } else if (error.value("code", 0) == -32602) {
+    failure.exit_code = daemon::kExitUsage;
+  }
+  return failure;
+}
+
+Outcome<UniqueFd> DialBerthd(const std::string& socket) {
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
   if (socket.size() >= sizeof(address.sun_path)) {
@@ -86,7 +86,13 @@ Outcome<Client> Client::Connect(const std::string& socket) {
   if (!fd || connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)) != 0) {
     return std::unexpected(Unreachable(socket, errno));
   }
-  return Client(std::move(fd));
+  return fd;
+}
+
+Outcome<Client> Client::Connect(const std::string& socket) {
+  auto fd = DialBerthd(socket);
+  if (!fd) return std::unexpected(fd.error());
+  return Client(std::move(*fd));
 }
 
 Outcome<std::string> Client::ReadLine(Deadline deadline) {

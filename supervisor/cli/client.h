@@ -27,9 +27,15 @@ using Outcome = std::expected<T, Failure>;
 
 Failure ToFailure(int exit_code, const Error& error);
 
+// A blocking connection to berthd. Unreachable (ENOENT, ECONNREFUSED) and not permitted (EACCES)
+// have exit codes of their own.
+Outcome<UniqueFd> DialBerthd(const std::string& socket);
+
+// The error of an answer of berthd's.
+Failure FromRpcError(const json& error);
+
 class Client {
  public:
-  // Unreachable (ENOENT, ECONNREFUSED) and not permitted (EACCES) have exit codes of their own.
   static Outcome<Client> Connect(const std::string& socket);
 
   Outcome<json> Call(const std::string& method, json params, Deadline deadline);

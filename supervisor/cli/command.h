@@ -69,11 +69,18 @@ void AddBoot(CLI::App& app, Shared& shared);
 void AddWait(CLI::App& app, Shared& shared);
 void AddEvents(CLI::App& app, Shared& shared);
 void AddConsole(CLI::App& app, Shared& shared);
+void AddAttach(CLI::App& app, Shared& shared);
+void AddSession(CLI::App& app, Shared& shared);
+void AddCopy(CLI::App& app, Shared& shared);
 void AddExec(CLI::App& app, Shared& shared);
+void AddForward(CLI::App& app, Shared& shared);
 void AddRun(CLI::App& app, Shared& shared);
 void AddImage(CLI::App& app, Shared& shared);
 void AddDoctor(CLI::App& app, Shared& shared);
 void AddService(CLI::App& app, Shared& shared);
+void AddLogs(CLI::App& app, Shared& shared);
+void AddStats(CLI::App& app, Shared& shared);
+void AddTop(CLI::App& app, Shared& shared);
 void AddVersion(CLI::App& app, Shared& shared);
 
 }  // namespace berth::cli

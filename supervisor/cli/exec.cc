@@ -30,6 +30,8 @@ void AddExec(CLI::App& app, Shared& shared) {
   (*command)->prefix_command();
   (*command)->add_option("VM", options->name, "the VM")->required();
   AddSessionOptions(*command, options->session);
+  (*command)->add_flag("-d,--detach", options->session.detach,
+                       "print the session's id and leave it running; berth attach leads back");
   (*command)->footer(
       "Exits with the program's code, 128 + N where signal N ended it, 124 where it timed out, 125 "
       "where berth failed,\n126 and 127 where the program cannot be executed or is not there.");

@@ -12,10 +12,41 @@
 namespace berth::cli {
 namespace {
 
+// clang-format off
 constexpr void (*kCommands[])(CLI::App&, Shared&) = {
-    AddCreate, AddStart, AddStop,   AddKill,   AddPause,   AddResume,  AddRm,     AddPs,
-    AddStatus, AddBoot,  AddWait,   AddEvents, AddConsole, AddService, AddHealth, AddClock,
-    AddFreeze, AddThaw,  AddOnline, AddExec,   AddRun,     AddImage,   AddDoctor, AddVersion};
+    AddCreate,
+    AddStart,
+    AddStop,
+    AddKill,
+    AddPause,
+    AddResume,
+    AddRm,
+    AddPs,
+    AddStatus,
+    AddBoot,
+    AddWait,
+    AddEvents,
+    AddConsole,
+    AddService,
+    AddHealth,
+    AddClock,
+    AddFreeze,
+    AddThaw,
+    AddOnline,
+    AddLogs,
+    AddExec,
+    AddAttach,
+    AddSession,
+    AddCopy,
+    AddForward,
+    AddStats,
+    AddTop,
+    AddRun,
+    AddImage,
+    AddDoctor,
+    AddVersion,
+};
+// clang-format on
 
 // What stands behind "--" is a command for a guest, and none of our parser's business.
 void SplitTail(std::vector<std::string>& args, Shared& shared) {

@@ -50,9 +50,11 @@ TEST(ToSpec, HoldsWhatWasGivenAndNothingElse) {
   options.append = {"quiet", "root=/dev/vda"};
   options.vcpus = 2;
   options.ready_ms = 8000;
+  options.log_limit = "128M";
   const json spec = ToSpec("vm", options);
   EXPECT_EQ(spec["cmdline"], "quiet root=/dev/vda");
   EXPECT_EQ(spec["vcpus"], 2);
+  EXPECT_EQ(spec["logs"], json({{"max_bytes", 134'217'728}}));
   EXPECT_EQ(spec["timeouts_ms"], json({{"boot", 8000}}));
 }
 

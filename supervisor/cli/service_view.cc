@@ -15,6 +15,20 @@ namespace berth::cli {
 
 using nlohmann::json;
 
+std::string SpanOf(double ms) {
+  if (ms < 1000) return fmt::format("{:.0f} ms", ms);
+  constexpr int64_t kSecond = 1'000'000'000;
+  return Ago(0, static_cast<int64_t>(ms / 1000) * kSecond);
+}
+
+std::string ExitText(const json& exit) {
+  if (!exit.is_object()) return "-";
+  if (exit.contains("code")) return std::to_string(exit.value("code", uint64_t{0}));
+  const auto signal = exit.value("signal", uint64_t{0});
+  const char* name = signal < NSIG ? sigabbrev_np(static_cast<int>(signal)) : nullptr;
+  return name != nullptr ? "SIG" + std::string(name) : "signal " + std::to_string(signal);
+}
+
 namespace {
 
 // Null and absent are "never".
@@ -29,31 +43,16 @@ std::string Text(const json& row, const char* name) {
   return found != row.end() && found->is_string() ? OneLine(found->get<std::string>()) : "";
 }
 
-std::string Span(double ms) {
-  if (ms < 1000) return fmt::format("{:.0f} ms", ms);
-  constexpr int64_t kSecond = 1'000'000'000;
-  return Ago(0, static_cast<int64_t>(ms / 1000) * kSecond);
-}
-
 // How long it has been what it is; of one that starts again, how long until then.
 std::string Since(const json& row, double now_ms) {
   const std::string state = Text(row, "state");
   if (const auto again = Time(row, "restart_ms"); state == "backoff" && again) {
-    return "in " + Span(std::max(0.0, *again - now_ms));
+    return "in " + SpanOf(std::max(0.0, *again - now_ms));
   }
   const auto since = state == "ready"                             ? Time(row, "ready_ms")
                      : state == "starting" || state == "stopping" ? Time(row, "start_ms")
                                                                   : std::nullopt;
-  return since ? Span(std::max(0.0, now_ms - *since)) : "-";
-}
-
-std::string LastExit(const json& row) {
-  const json last = row.value("last_exit", json());
-  if (!last.is_object()) return "-";
-  if (last.contains("code")) return std::to_string(last.value("code", uint64_t{0}));
-  const auto signal = last.value("signal", uint64_t{0});
-  const char* name = signal < NSIG ? sigabbrev_np(static_cast<int>(signal)) : nullptr;
-  return name != nullptr ? "SIG" + std::string(name) : "signal " + std::to_string(signal);
+  return since ? SpanOf(std::max(0.0, now_ms - *since)) : "-";
 }
 
 std::string State(const json& row) {
@@ -131,7 +130,7 @@ std::string RenderServices(const json& answer, size_t width) {
     const std::string health = Text(row, "health");
     table.Add({Text(row, "name"), State(row), health == "unknown" ? "-" : health,
                pid == 0 ? "-" : std::to_string(pid), std::to_string(row.value("restarts", 0U)),
-               Since(row, now_ms), LastExit(row), Text(row, "detail")});
+               Since(row, now_ms), ExitText(row.value("last_exit", json())), Text(row, "detail")});
   }
   return table.Render(width);
 }

@@ -11,6 +11,11 @@
 namespace berth::cli {
 
 // The answer of compute.vm.service as a table. `width` as in Table.
+// A time in words, "250 ms", "8 s"; and {"code": 1} or {"signal": 9} as a cell, "-" where it is
+// null.
+std::string SpanOf(double ms);
+std::string ExitText(const nlohmann::json& exit);
+
 std::string RenderServices(const nlohmann::json& answer, size_t width);
 
 // Why a VM, as status shows it, cannot be asked for its services: "… is paused", without its name.

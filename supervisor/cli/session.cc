@@ -44,6 +44,7 @@ json SessionParams(const std::string& vm, const std::vector<std::string>& comman
   } else if (!options.user.empty()) {
     params["user"] = options.user;
   }
+  if (options.detach) params["detach"] = true;
   if (options.timeout_ms) params["timeout_ms"] = *options.timeout_ms;
   if (options.tty) {
     if (const auto size = guest::SizeOfTerminal(STDIN_FILENO)) {
@@ -89,8 +90,37 @@ int ExitCodeOfGuest(const json& vm) {
   return static_cast<int>(number("code") & 0xff);
 }
 
+namespace {
+
+// A session's connection has broken: berthd learns why a moment later, or does not.
+constexpr auto kWhyWait = std::chrono::seconds(3);
+constexpr uint64_t kWhyLookMs = 100;
+
+std::string WhyLost(Client& client, const std::string& vm, const std::string& instance_id) {
+  const Deadline deadline = Deadline::In(kWhyWait);
+  do {
+    const auto status = client.Call("compute.vm.status", {{"name", vm}}, deadline);
+    if (!status) return "berthd does not know more: " + status.error().message;
+    const std::string state = status->value("state", "");
+    if (state != "Running") return vm + " is " + state + ": " + status->value("why", "");
+    const json agent = status->value("instance", json::object()).value("agent", json::object());
+    if (agent.value("state", "") == "lost" || agent.value("instance_id", "") != instance_id) {
+      return "the guest's agent ended; what ran in its sessions was killed with it";
+    }
+    // The agent's end is told by no call that waits; the VM's is.
+    [[maybe_unused]] const auto ended = client.Call(
+        "compute.vm.wait",
+        {{"name", vm}, {"states", {"Stopped", "Failed"}}, {"timeout_ms", kWhyLookMs}}, deadline);
+  } while (!deadline.Passed());
+  return "see berth status " + vm;
+}
+
+}  // namespace
+
 json ToJson(const guest::ExecOutcome& outcome) {
-  json out = {{"pid", outcome.pid},
+  json out = {{"session", outcome.session},
+              {"left", outcome.left},
+              {"pid", outcome.pid},
               {"code", nullptr},
               {"signal", nullptr},
               {"core_dumped", outcome.core_dumped},
@@ -107,15 +137,24 @@ json ToJson(const guest::ExecOutcome& outcome) {
 
 int RunSession(Client& client, const std::string& what, const std::string& vm,
                const std::vector<std::string>& command, const SessionOptions& options, bool json) {
-  auto connection = client.CallForFd("compute.vm.exec", SessionParams(vm, command, options),
-                                     Deadline::In(kQuickCall));
-  if (!connection) {
-    return Report(what, {daemon::kExitBerthFailed, connection.error().message});
-  }
   guest::ExecStreams streams;
   streams.stdin_fd = options.interactive ? STDIN_FILENO : -1;
   streams.stdin_open = options.interactive;
   streams.tty = options.tty;
+  streams.detach = options.detach;
+  return CarrySession(client, what, vm, "compute.vm.exec", SessionParams(vm, command, options),
+                      streams, json);
+}
+
+int CarrySession(Client& client, const std::string& what, const std::string& vm,
+                 const std::string& method, nlohmann::json params, guest::ExecStreams streams,
+                 bool json) {
+  std::string instance_id;
+  streams.instance_id = &instance_id;
+  auto connection = client.CallForFd(method, std::move(params), Deadline::In(kQuickCall));
+  if (!connection) {
+    return Report(what, {daemon::kExitBerthFailed, connection.error().message});
+  }
   const auto outcome = guest::RunExecSession(std::move(*connection), streams);
   if (!outcome) {
     const int code = ExitCodeOf(outcome.error());
@@ -125,14 +164,24 @@ int RunSession(Client& client, const std::string& what, const std::string& vm,
     if (code == daemon::kExitBerthFailed && error.step.name() == "handshake") {
       error.detail = "the agent of " + vm + ": " + error.detail;
     }
+    if (error.step.name() == "session" && error.errnum == ECONNRESET) {
+      error.hint = WhyLost(client, vm, instance_id);
+    }
     return Report(what, ToFailure(code, error));
+  }
+  if (streams.detach) {
+    // Nothing else is on stdout, and scripts want it there.
+    fmt::print("{}\n", json ? ToJson(*outcome).dump() : outcome->session);
+    return 0;
   }
   if (json) {
     fmt::print(stderr, "{}\n", ToJson(*outcome).dump());
+  } else if (outcome->left) {
+    fmt::print(stderr, "\nberth: {}: left the session, which goes on\n", what);
   } else if (outcome->timed_out) {
     fmt::print(stderr, "berth: {}: the command timed out and was ended\n", what);
   }
-  return ExitCodeOf(*outcome);
+  return outcome->left ? 0 : ExitCodeOf(*outcome);
 }
 
 }  // namespace berth::cli

@@ -21,6 +21,7 @@ struct SessionOptions {
   std::string cwd;
   std::string user;  // USER[:GROUP]
   std::optional<uint64_t> timeout_ms;
+  bool detach = false;
 };
 
 void AddSessionOptions(CLI::App* app, SessionOptions& options);
@@ -40,6 +41,12 @@ int ExitCodeOf(const Error& error);
 int ExitCodeOfGuest(const json& vm);
 
 json ToJson(const guest::ExecOutcome& outcome);
+
+// Asks berthd for a session by `method`, and carries it to its end: what RunSession and attach
+// share.
+int CarrySession(Client& client, const std::string& what, const std::string& vm,
+                 const std::string& method, nlohmann::json params, guest::ExecStreams streams,
+                 bool json);
 
 // Asks for the session and carries it to its end. `what` opens an error's line; `json` prints the
 // outcome on stderr. `interrupt_fd`: see Client.

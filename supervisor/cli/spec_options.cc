@@ -38,6 +38,8 @@ void AddSpecOptions(CLI::App* app, SpecOptions& options) {
   app->add_option("--hypervisor", options.hypervisor, "program; default: qemu-system-x86_64");
   app->add_option("--guest-config", options.guest_config,
                   "file: TOML to add to the guest's init.toml at each boot; nothing secret");
+  app->add_option("--log-limit", options.log_limit,
+                  "what is kept of the guest's logs: 64, 64M or 1G; default: 64M");
   app->add_option("--health", options.health,
                   "file: a JSON object of health checks by name, run by the guest's agent");
   AddDuration(app, "--launch-timeout", options.launch_ms, "for the hypervisor to come up");
@@ -124,6 +126,9 @@ json ToSpec(const std::string& name, const SpecOptions& options) {
   text("accel", options.accel);
   text("hypervisor", options.hypervisor);
   if (!options.guest_config.empty()) spec["guest_config"] = ReadGuestConfig(options.guest_config);
+  if (!options.log_limit.empty()) {
+    spec["logs"]["max_bytes"] = ParseMemoryMib(options.log_limit) * 1024 * 1024;
+  }
   if (!options.health.empty()) spec["health"] = ReadHealthFile(options.health);
   if (options.launch_ms) spec["timeouts_ms"]["launch"] = *options.launch_ms;
   if (options.ready_ms) spec["timeouts_ms"]["boot"] = *options.ready_ms;

@@ -26,6 +26,7 @@ struct SpecOptions {
   std::string hypervisor;
   std::string health;        // a file
   std::string guest_config;  // a file
+  std::string log_limit;
   std::optional<uint64_t> launch_ms;
   std::optional<uint64_t> ready_ms;
   std::optional<uint64_t> stop_ms;

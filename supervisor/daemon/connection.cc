@@ -35,7 +35,10 @@ std::string NamedIn(const json& params) {
 
 Connection::Connection(Socket socket, Caller caller, Service& service, ConnectionLimits limits)
     : socket_(std::move(socket)),
-      caller_(caller),
+      caller_([&] {
+        caller.recorded = std::make_shared<std::set<std::string>>();
+        return std::move(caller);
+      }()),
       service_(service),
       limits_(limits),
       changed_(socket_.get_executor()),

@@ -36,6 +36,7 @@ v1::ExecStart StartOf(const json& params) {
   start.set_columns(
       static_cast<uint32_t>(std::min<uint64_t>(params.value("columns", uint64_t{0}), 9999)));
   start.set_stdin_open(params.value("stdin", false));
+  start.set_detach(params.value("detach", false));
   start.set_timeout_ms(std::min(params.value("timeout_ms", uint64_t{0}), kMaxTimeoutMs));
   start.set_kill_grace_ms(std::min(params.value("kill_grace_ms", uint64_t{0}), kMaxTimeoutMs));
   return start;

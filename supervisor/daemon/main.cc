@@ -22,6 +22,7 @@
 #include "protocol/base/io.h"
 #include "protocol/wire/handshake.h"
 #include "supervisor/daemon/clock_watch.h"
+#include "supervisor/daemon/log_archive.h"
 #include "supervisor/daemon/paths.h"
 #include "supervisor/daemon/real_host.h"
 #include "supervisor/daemon/server.h"
@@ -124,10 +125,11 @@ int Run(const Options& options) {
   // stops are destroyed with it, last.
   asio::io_context io(1);
   lifecycle::MemoryStore store;
-  RealHost host(io.get_executor(), *state_dir, LibexecDir());
+  LogArchive logs(io.get_executor(), state_dir->path());
+  RealHost host(io.get_executor(), *state_dir, logs, LibexecDir());
   lifecycle::Fleet fleet(host, store, io.get_executor());
-  Service service{fleet, state_dir->path(), socket, MonotonicNs(),
-                  [&] { return host.Doctor(socket); }};
+  Service service{
+      fleet, state_dir->path(), socket, MonotonicNs(), [&] { return host.Doctor(socket); }, logs};
   Server server(io.get_executor(), service, {.socket = socket, .group = *group});
   if (auto listening = server.Listen(); !listening) return FailToStart(listening.error());
   ClockWatch clock(io.get_executor(), [&] { host.ClockChanged(); });

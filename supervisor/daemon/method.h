@@ -11,11 +11,14 @@
 #include <boost/asio/awaitable.hpp>
 #include <expected>
 #include <functional>
+#include <memory>
+#include <set>
 #include <span>
 
 #include "protocol/base/unique_fd.h"
 #include "supervisor/daemon/doctor.h"
 #include "supervisor/daemon/json_rpc.h"
+#include "supervisor/daemon/log_archive.h"
 #include "supervisor/lifecycle/fleet.h"
 
 namespace berth::daemon {
@@ -28,6 +31,9 @@ struct Caller {
   // Returns once the client has closed its connection, and nobody waits for an answer any more. One
   // that has only closed its writing half waits still.
   std::function<boost::asio::awaitable<void>()> gone = {};
+  // What this connection to the API has been given already and need not be recorded again, for as
+  // long as it lasts. Null: record everything.
+  std::shared_ptr<std::set<std::string>> recorded = {};
   std::string Text() const;  // "uid 0, pid 4711"
 };
 
@@ -39,6 +45,7 @@ struct Service {
   int64_t started_monotonic_ns = 0;
   // Runs the checks of doctor off this thread: some of them start programs.
   std::function<boost::asio::awaitable<std::vector<Check>>()> doctor;
+  LogArchive& logs;
 };
 
 struct Answer {

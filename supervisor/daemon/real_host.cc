@@ -5,10 +5,8 @@
 #include <spdlog/spdlog.h>
 #include <sys/stat.h>
 
-#include <boost/asio/co_spawn.hpp>
-#include <boost/asio/use_awaitable.hpp>
-
 #include "protocol/base/io.h"
+#include "supervisor/daemon/off_thread.h"
 #include "supervisor/daemon/shim_instance.h"
 #include "supervisor/hypervisor/image.h"
 #include "supervisor/hypervisor/tsc.h"
@@ -26,15 +24,6 @@ namespace {
 
 constexpr auto kDoctorTimeout = std::chrono::seconds(20);
 constexpr size_t kMaxVerified = 256;  // images remembered; more are hashed again
-
-// Runs `work` on the pool's thread and comes back on the caller's.
-template <typename Work>
-awaitable<std::invoke_result_t<Work>> OffThread(asio::thread_pool& pool, Work work) {
-  using T = std::invoke_result_t<Work>;
-  co_return co_await asio::co_spawn(
-      pool, [](Work inner) -> awaitable<T> { co_return inner(); }(std::move(work)),
-      asio::use_awaitable);
-}
 
 // Changes whenever one of the files that have a stated hash does.
 std::string Identity(const Image& image) {
@@ -55,9 +44,12 @@ std::unexpected<Fault> BadImage(const Error& error) {
 
 }  // namespace
 
-RealHost::RealHost(asio::any_io_executor executor, const StateDir& state_dir,
+RealHost::RealHost(asio::any_io_executor executor, const StateDir& state_dir, LogArchive& logs,
                    std::string libexec_dir)
-    : executor_(std::move(executor)), state_dir_(state_dir), libexec_dir_(std::move(libexec_dir)) {}
+    : executor_(std::move(executor)),
+      state_dir_(state_dir),
+      logs_(logs),
+      libexec_dir_(std::move(libexec_dir)) {}
 
 Outcome<> RealHost::Check(const VmSpec& spec) {
   SpecMistakes mistakes = Validate(spec);
@@ -107,6 +99,7 @@ awaitable<Outcome<>> RealHost::Provision(VmSpec spec) {
 }
 
 Outcome<> RealHost::Deprovision(const std::string& name) {
+  logs_.Forget(name);
   if (auto gone = state_dir_.RemoveVmDir(name); !gone) {
     return std::unexpected(ToFault(Kind::kFailed, gone.error()));
   }
@@ -158,9 +151,9 @@ awaitable<Outcome<std::shared_ptr<lifecycle::Instance>>> RealHost::Launch(
   if (!shim) co_return failed(Kind::kStartFailed, shim.error());
   auto instance = std::make_shared<ShimInstance>(
       executor_,
-      ShimInstance::Parts{backend, paths,
-                          fmt::format("{} ({})", Name(launch->accel.accel), launch->accel.reason),
-                          std::move(*shim), std::move(*ready), spec.guest_config, spec.health},
+      ShimInstance::Parts{
+          backend, paths, fmt::format("{} ({})", Name(launch->accel.accel), launch->accel.reason),
+          std::move(*shim), std::move(*ready), spec.guest_config, spec.health, logs_.Of(spec)},
       std::move(changed));
   instance->Start();
   std::erase_if(instances_, [](const auto& each) { return each.expired(); });

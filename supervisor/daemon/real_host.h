@@ -13,6 +13,7 @@
 #include <string>
 
 #include "supervisor/daemon/doctor.h"
+#include "supervisor/daemon/log_archive.h"
 #include "supervisor/daemon/state_dir.h"
 #include "supervisor/hypervisor/backend.h"
 #include "supervisor/lifecycle/host.h"
@@ -27,7 +28,7 @@ inline constexpr uint64_t kVmDiskBytes = 16ULL * 1024 * 1024;
 
 class RealHost : public lifecycle::Host {
  public:
-  RealHost(boost::asio::any_io_executor executor, const StateDir& state_dir,
+  RealHost(boost::asio::any_io_executor executor, const StateDir& state_dir, LogArchive& logs,
            std::string libexec_dir);
 
   lifecycle::Outcome<> Check(const VmSpec& spec) override;
@@ -49,6 +50,7 @@ class RealHost : public lifecycle::Host {
 
   boost::asio::any_io_executor executor_;
   const StateDir& state_dir_;
+  LogArchive& logs_;
   const std::string libexec_dir_;
   std::vector<std::weak_ptr<ShimInstance>> instances_;
   std::optional<HostFacts> facts_;

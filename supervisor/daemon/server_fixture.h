@@ -134,9 +134,15 @@ class ServerTest : public testing::Test {
   lifecycle::MemoryStore store_{100};
   lifecycle::FakeHost host_;
   lifecycle::Fleet fleet_{host_, store_, io_.get_executor()};
-  Service service_{fleet_, dir_, socket_path(), 0, []() -> asio::awaitable<std::vector<Check>> {
+  LogArchive logs_{io_.get_executor(), dir_};
+  Service service_{fleet_,
+                   dir_,
+                   socket_path(),
+                   0,
+                   []() -> asio::awaitable<std::vector<Check>> {
                      co_return std::vector<Check>{{"kvm", Verdict::kWarning, "slow", "be patient"}};
-                   }};
+                   },
+                   logs_};
   std::optional<Server> server_;
   std::thread thread_;
 };

@@ -64,6 +64,7 @@ ShimInstance::ShimInstance(asio::any_io_executor executor, Parts parts,
       ready_(std::move(parts.ready)),
       guest_config_(std::move(parts.guest_config)),
       health_checks_(std::move(parts.health)),
+      logs_(std::move(parts.logs)),
       guest_events_(kMaxGuestEvents, std::chrono::minutes(1)),
       health_bells_(kMaxHealthBells, std::chrono::minutes(1)) {
   ready_->set_configure_follows(!guest_config_.empty());
@@ -76,9 +77,24 @@ void ShimInstance::Start() {
   asio::co_spawn(executor_, FollowReady(self), asio::detached);
   asio::co_spawn(executor_, FollowAgent(self), asio::detached);
   asio::co_spawn(executor_, TendGuest(self), asio::detached);
+  FollowLogs();
+}
+
+void ShimInstance::FollowLogs() {
+  log_follower_ = std::make_shared<LogFollower>(
+      executor_, LogFollower::Parts{paths_.VsockSocket(), logs_,
+                                    [weak = weak_from_this()](const std::string& trouble) {
+                                      const auto self = weak.lock();
+                                      if (self == nullptr) return;
+                                      self->view_.log_trouble = trouble;
+                                      self->Changed();
+                                    }});
+  log_follower_->Start();
 }
 
 void ShimInstance::Changed() {
+  // What the guest has sent is still to be read when it is gone.
+  if (view_.Ended() && log_follower_ != nullptr) log_follower_->Finish();
   woken_.NotifyAll();
   changed_();
 }
@@ -224,6 +240,7 @@ awaitable<Result<>> ShimInstance::TearDown(Deadline deadline) {
   if (ready_ != nullptr) ready_->Close();
   if (agent_ != nullptr) agent_->Close();
   if (client_ != nullptr) client_->Cancel();
+  if (log_follower_ != nullptr) log_follower_->Finish();
   woken_.NotifyAll();
   if (!all_gone()) {
     std::string left = shim_reaped_ ? "" : fmt::format(" shim {}", shim_pid_);

@@ -16,6 +16,7 @@
 #include "protocol/base/log.h"
 #include "protocol/base/spawn.h"
 #include "protocol/wire/channel.h"
+#include "supervisor/daemon/log_follower.h"
 #include "supervisor/guest/ready_listener.h"
 #include "supervisor/hypervisor/backend.h"
 #include "supervisor/lifecycle/instance.h"
@@ -34,6 +35,7 @@ class ShimInstance : public lifecycle::Instance, public std::enable_shared_from_
     std::unique_ptr<guest::ReadyListener> ready;
     std::string guest_config;         // for the guest's PID 1; empty: none
     std::vector<HealthCheck> health;  // for the guest's agent
+    VmLogsPtr logs;
   };
   ShimInstance(boost::asio::any_io_executor executor, Parts parts, std::function<void()> changed);
   ShimInstance(const ShimInstance&) = delete;
@@ -97,6 +99,7 @@ class ShimInstance : public lifecycle::Instance, public std::enable_shared_from_
   boost::asio::awaitable<Result<>> TakeGuestEvent(wire::Channel& channel,
                                                   const v1::GuestEvent& event);
   boost::asio::awaitable<Result<>> PingAgent(wire::Channel& channel, bool first);
+  void FollowLogs();
   void SetAgent(lifecycle::AgentState state, std::string why);
   // `fault`, of a call to the agent, which says so where the agent is lost anyway.
   lifecycle::Fault WithAgent(lifecycle::Fault fault) const;
@@ -118,6 +121,8 @@ class ShimInstance : public lifecycle::Instance, public std::enable_shared_from_
   const std::string guest_config_;
   const std::vector<HealthCheck> health_checks_;
   uint32_t due_ = 0;
+  const VmLogsPtr logs_;
+  std::shared_ptr<LogFollower> log_follower_;
   LogLimiter guest_events_;               // how many a guest may tell
   LogLimiter health_bells_;               // how often it may ring for its health
   std::shared_ptr<wire::Channel> agent_;  // the standing connection, while there is one

@@ -2,7 +2,6 @@
 //
 // The part of a ShimInstance that speaks with the guest. Everything that comes from there is a
 // claim: it is bounded by protocol/wire and made printable before it is kept.
-#include <fmt/format.h>
 #include <spdlog/spdlog.h>
 
 #include <optional>
@@ -33,12 +32,6 @@ constexpr auto kFirstRetry = std::chrono::milliseconds(100);
 constexpr auto kSlowestRetry = std::chrono::seconds(5);
 // An agent that was up for so long is worth a quick retry; one that lets us in and closes is not.
 constexpr auto kSteady = std::chrono::seconds(10);
-
-std::string Hex(const std::string& bytes) {
-  std::string text;
-  for (const char c : bytes.substr(0, 16)) text += fmt::format("{:02x}", static_cast<uint8_t>(c));
-  return text;
-}
 
 // A guest that says Ready again and again costs a line now and then.
 constexpr auto kReadyPause = std::chrono::milliseconds(50);
@@ -74,8 +67,8 @@ void ShimInstance::TakeReady(const guest::ReadyReport& report) {
   lifecycle::GuestReady ready;
   ready.generation = report.generation;
   ready.build_id = printable(report.hello.build_id());
-  ready.boot_id = Hex(report.hello.boot_id());
-  ready.instance_id = Hex(report.hello.instance_id());
+  ready.boot_id = wire::HexOfId(report.hello.boot_id());
+  ready.instance_id = wire::HexOfId(report.hello.instance_id());
   ready.kernel_release = printable(report.ready.kernel_release());
   ready.agent_starts = report.ready.agent_starts();
   for (const auto& phase : report.ready.phases()) {
@@ -87,6 +80,7 @@ void ShimInstance::TakeReady(const guest::ReadyReport& report) {
   view_.refused.reset();
   view_.agent = AgentState::kUp;
   view_.agent_why.clear();
+  if (log_follower_ != nullptr) log_follower_->AgentIs(view_.ready->instance_id);
   Changed();
 }
 

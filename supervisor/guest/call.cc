@@ -133,6 +133,20 @@ Result<> CheckServiceReply(const v1::ServiceReply& reply) {
   return {};
 }
 
+Result<> CheckSessionsReply(const v1::SessionsReply& reply) {
+  const auto fits = [](const v1::SessionsReply::Session& row) {
+    return row.id().size() <= wire::kSessionIdBytes &&
+           row.command().size() <= wire::kMaxCommandBytes && row.pid() <= INT32_MAX &&
+           row.code() <= 255 && row.signal() <= static_cast<uint32_t>(wire::kMaxSignal) &&
+           wire::FitsClock(row.start_us()) && wire::FitsClock(row.end_us());
+  };
+  if (reply.sessions_size() > wire::kMaxSessions || !wire::FitsClock(reply.monotonic_us()) ||
+      !std::ranges::all_of(reply.sessions(), fits)) {
+    return Fail("session", EMSGSIZE, "the guest's answer does not keep its bounds");
+  }
+  return {};
+}
+
 Result<> CheckGuestEvent(const v1::GuestEvent& event) {
   if (event.going_down().name().size() > wire::kMaxServiceNameBytes ||
       event.configure_refused().mistakes().size() > wire::kMaxMistakesBytes ||

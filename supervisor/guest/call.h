@@ -62,6 +62,7 @@ boost::asio::awaitable<Result<v1::Envelope>> Call(boost::asio::any_io_executor e
 
 // What is wrong with what a guest sent, if anything: the bounds of protocol/wire/limits.h.
 Result<> CheckServiceReply(const v1::ServiceReply& reply);
+Result<> CheckSessionsReply(const v1::SessionsReply& reply);
 Result<> CheckGuestEvent(const v1::GuestEvent& event);
 
 }  // namespace berth::guest

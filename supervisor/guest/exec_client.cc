@@ -5,10 +5,12 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <string>
 
 #include "protocol/base/clock.h"
+#include "protocol/base/text.h"
 #include "protocol/wire/channel.h"
 #include "protocol/wire/handshake.h"
 #include "supervisor/guest/call.h"
@@ -36,6 +38,7 @@ class Session {
         link_(connection_.get()),
         out_(streams.stdout_fd),
         err_(streams.stderr_fd),
+        tty_(streams.tty),
         stdin_done_(!streams.stdin_open || streams.stdin_fd < 0),
         start_deadline_(Deadline::In(kStartTimeout)) {}
 
@@ -49,13 +52,15 @@ class Session {
     std::span<const std::byte> bytes;  // in buffer_
   };
 
-  Result<> Turn(SignalCapture* signals, RawTerminal* terminal);
+  Result<> Turn(SignalCapture* signals);
   Result<> ReadGuest();
   Result<> HandleFrame(const wire::FrameView& frame);
   Result<> HandleMessage(const v1::Envelope& message);
+  Result<> TakeStart(const v1::Envelope& message);
   Result<> WriteOutput();
   void ReadStdin();
-  Result<> HandleSignal(int signal, RawTerminal& terminal);
+  Result<> HandleSignal(int signal);
+  void SendSize();
   int PollTimeoutMs() const;
   Result<> CheckDeadlines() const;
   bool WantsStdin() {
@@ -71,6 +76,8 @@ class Session {
   Unwritten unwritten_;          // blocks reading from the guest: that is the flow control
   bool more_ = false;            // frames may wait in buffer_ though the socket has nothing
   std::array<bool, 3> ended_{};  // the guest's streams
+  std::optional<RawTerminal> terminal_;
+  bool tty_;
   bool stdin_done_;
   Phase phase_ = Phase::kHello;
   Deadline start_deadline_;
@@ -87,7 +94,7 @@ std::unexpected<Error> Broken(std::string detail) {
 Result<ExecOutcome> Session::Run() {
   std::optional<SignalCapture> signals;
   if (streams_.take_signals) {
-    if (streams_.tty) {
+    if (streams_.tty || streams_.attach) {
       signals.emplace({SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGWINCH, SIGCONT});
     } else {
       signals.emplace({SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2});
@@ -96,12 +103,15 @@ Result<ExecOutcome> Session::Run() {
     signals.emplace(std::initializer_list<int>{});  // SIGPIPE alone
   }
   // After the signals are held, so that none can end us while the terminal is raw.
-  RawTerminal terminal(streams_.tty && streams_.stdin_open ? streams_.stdin_fd : -1);
-  while (phase_ != Phase::kEnded) BERTH_TRY(Turn(&*signals, &terminal));
+  if (tty_ && !streams_.detach) terminal_.emplace(stdin_done_ ? -1 : streams_.stdin_fd);
+  Result<> turned;
+  while (turned && phase_ != Phase::kEnded) turned = Turn(&*signals);
+  terminal_.reset();  // before the signals are let go
+  if (!turned) return std::unexpected(std::move(turned.error()));
   return outcome_;
 }
 
-Result<> Session::Turn(SignalCapture* signals, RawTerminal* terminal) {
+Result<> Session::Turn(SignalCapture* signals) {
   enum { kGuest, kSignals, kStdin, kOutput, kCount };
   std::array<pollfd, kCount> watched;
   watched.fill({.fd = -1, .events = 0, .revents = 0});
@@ -117,7 +127,7 @@ Result<> Session::Turn(SignalCapture* signals, RawTerminal* terminal) {
   if (poll(watched.data(), watched.size(), PollTimeoutMs()) < 0 && errno != EINTR) {
     return ErrnoError("session", "poll");
   }
-  while (const auto signal = signals->Take()) BERTH_TRY(HandleSignal(*signal, *terminal));
+  while (const auto signal = signals->Take()) BERTH_TRY(HandleSignal(*signal));
   if (watched[kStdin].revents != 0) ReadStdin();
   BERTH_TRY(WriteOutput());
   if (watched[kGuest].revents != 0 || more_) BERTH_TRY(ReadGuest());
@@ -197,17 +207,21 @@ Result<> Session::HandleFrame(const wire::FrameView& frame) {
 
 Result<> Session::HandleMessage(const v1::Envelope& message) {
   if (phase_ == Phase::kHello) {
-    BERTH_TRY(CheckGuestHello(message));
+    BERTH_ASSIGN(const uint32_t generation, CheckGuestHello(message));
+    if ((streams_.detach || streams_.attach) && generation < wire::kOperatorGeneration) {
+      return Fail("guest", EPROTONOSUPPORT,
+                  "its agent speaks protocol generation " + std::to_string(generation) +
+                      ", in which sessions end with their connection",
+                  "rebuild its image with this release");
+    }
+    if (streams_.instance_id != nullptr) {
+      *streams_.instance_id = wire::HexOfId(message.hello().instance_id());
+    }
     phase_ = Phase::kStart;
     return {};
   }
   if (message.has_failure()) return std::unexpected(wire::FromFailure(message.failure()));
-  if (phase_ == Phase::kStart) {
-    if (!message.has_exec_started()) return Broken("the guest did not answer with ExecStarted");
-    outcome_.pid = message.exec_started().pid();
-    phase_ = Phase::kRunning;
-    return {};
-  }
+  if (phase_ == Phase::kStart) return TakeStart(message);
   if (message.has_stream_credit()) {
     if (message.stream_credit().stream() != static_cast<uint32_t>(wire::Stream::kStdin)) {
       return Broken("the guest granted credit for a stream that is not stdin");
@@ -232,6 +246,30 @@ Result<> Session::HandleMessage(const v1::Envelope& message) {
   return {};
 }
 
+Result<> Session::TakeStart(const v1::Envelope& message) {
+  phase_ = Phase::kRunning;
+  if (!streams_.attach) {
+    if (!message.has_exec_started()) return Broken("the guest did not answer with ExecStarted");
+    outcome_.pid = message.exec_started().pid();
+    outcome_.session = Printable(message.exec_started().session(), wire::kSessionIdBytes);
+    if (!streams_.detach) return {};
+    if (outcome_.session.empty()) return Broken("the guest did not say the session's name");
+    outcome_.left = true;
+    phase_ = Phase::kEnded;
+    return {};
+  }
+  if (!message.has_exec_attached()) return Broken("the guest did not answer with ExecAttached");
+  const v1::ExecAttached& attached = message.exec_attached();
+  outcome_.pid = attached.pid();
+  outcome_.lost_bytes = attached.lost_bytes();
+  BERTH_TRY(link_.SetWindow(attached.stdin_window()));
+  stdin_done_ |= !attached.stdin_open();
+  tty_ = attached.tty();
+  if (tty_) terminal_.emplace(stdin_done_ ? -1 : streams_.stdin_fd);
+  if (tty_) SendSize();
+  return {};
+}
+
 Result<> Session::WriteOutput() {
   while (unwritten_.to != nullptr) {
     BERTH_ASSIGN(const size_t n, unwritten_.to->WriteSome(unwritten_.bytes));
@@ -249,7 +287,14 @@ void Session::ReadStdin() {
   if (room.empty()) return;
   const ssize_t n = read(streams_.stdin_fd, room.data(), room.size());
   if (n > 0) {
-    link_.PushStdin(static_cast<size_t>(n));
+    auto taken = static_cast<size_t>(n);
+    if (streams_.attach && tty_ && streams_.leave_key != '\0') {
+      const auto key = std::ranges::find(room.first(taken), std::byte(streams_.leave_key));
+      outcome_.left = key != room.begin() + n;
+      if (outcome_.left) phase_ = Phase::kEnded;
+      taken = static_cast<size_t>(key - room.begin());
+    }
+    if (taken > 0) link_.PushStdin(taken);
   } else if (n == 0 || (errno != EINTR && errno != EAGAIN)) {
     // A stdin that cannot be read (closed, hung up, a directory) has no more bytes.
     link_.PushStdinEnd();
@@ -257,30 +302,35 @@ void Session::ReadStdin() {
   }
 }
 
-Result<> Session::HandleSignal(int signal, RawTerminal& terminal) {
+void Session::SendSize() {
+  const auto size = SizeOfTerminal(streams_.stdin_fd);
+  if (!size) return;
   v1::Envelope message;
-  if (streams_.tty) {
-    if (signal != SIGWINCH && signal != SIGCONT) {
+  message.mutable_exec_resize()->set_rows(size->rows);
+  message.mutable_exec_resize()->set_columns(size->columns);
+  link_.Push(message);
+}
+
+Result<> Session::HandleSignal(int signal) {
+  const bool ends = signal == SIGHUP || signal == SIGINT || signal == SIGQUIT || signal == SIGTERM;
+  if (tty_ || streams_.attach) {
+    if (ends) return Fail("interrupted", EINTR, "signal " + std::to_string(signal));
+    if (signal == SIGCONT && terminal_) terminal_->Apply();
+    if (tty_) SendSize();
+    return {};
+  }
+  // A guest that takes no signals any more must not hold the person who sends them.
+  if (ends) {
+    if (patience_.Passed()) {
+      patience_ = Deadline::In(kPatience);
+      asked_to_end_ = 0;
+    }
+    if (++asked_to_end_ == kLastRequestToEnd) {
       return Fail("interrupted", EINTR, "signal " + std::to_string(signal));
     }
-    if (signal == SIGCONT) terminal.Apply();
-    const auto size = SizeOfTerminal(streams_.stdin_fd);
-    if (!size) return {};
-    message.mutable_exec_resize()->set_rows(size->rows);
-    message.mutable_exec_resize()->set_columns(size->columns);
-  } else {
-    // A guest that takes no signals any more must not hold the person who sends them.
-    if (signal == SIGHUP || signal == SIGINT || signal == SIGQUIT || signal == SIGTERM) {
-      if (patience_.Passed()) {
-        patience_ = Deadline::In(kPatience);
-        asked_to_end_ = 0;
-      }
-      if (++asked_to_end_ == kLastRequestToEnd) {
-        return Fail("interrupted", EINTR, "signal " + std::to_string(signal));
-      }
-    }
-    message.mutable_exec_signal()->set_signal(static_cast<uint32_t>(signal));
   }
+  v1::Envelope message;
+  message.mutable_exec_signal()->set_signal(static_cast<uint32_t>(signal));
   link_.Push(message);
   return {};
 }

@@ -12,6 +12,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <string>
 
 #include "protocol/base/result.h"
 #include "protocol/base/unique_fd.h"
@@ -24,6 +25,14 @@ struct ExecStreams {
   int stderr_fd = 2;
   bool stdin_open = false;  // as in the request
   bool tty = false;         // as in the request: stdin, if it is a terminal, becomes raw
+  // Of ExecStart with `detach`: return as soon as the program runs.
+  bool detach = false;
+  // The connection carries ExecAttach: what it is the guest says. HUP, INT, QUIT and TERM, and with
+  // a tty the key below, leave the session, which goes on.
+  bool attach = false;
+  char leave_key = '\x1d';  // Ctrl-]; '\0': none
+  // Where the agent's instance id goes, as 32 hex digits, once it has said Hello.
+  std::string* instance_id = nullptr;
   // Without a tty SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1 and SIGUSR2 go to the program, but the
   // third of the first four within 3 s ends the session. With a tty they end it at once, and
   // SIGWINCH resizes it. They must not be handled in another thread.
@@ -31,7 +40,10 @@ struct ExecStreams {
 };
 
 struct ExecOutcome {
-  uint32_t pid = 0;  // in the guest
+  uint32_t pid = 0;         // in the guest
+  std::string session;      // its id; empty: the guest is older than ids
+  bool left = false;        // detached from: the program goes on
+  uint64_t lost_bytes = 0;  // attached: of its output, before what was shown
   // One of the two.
   std::optional<uint32_t> code;
   std::optional<uint32_t> signal;
@@ -50,7 +62,7 @@ struct ExecOutcome {
 //   handshake           no common generation, or no agent
 //   session             ECONNRESET: ended early, the agent or the VM went away; EPROTO
 //   write-output        EPIPE: the reader of our stdout or stderr is gone
-//   interrupted         EINTR: a signal ended the session; detail is "signal N"
+//   interrupted         EINTR: a signal ended the session, or left it; detail is "signal N"
 // The terminal is as it was before, whatever happens.
 Result<ExecOutcome> RunExecSession(UniqueFd connection, const ExecStreams& streams);
 

@@ -37,6 +37,14 @@ void ExecLink::Push(const v1::Envelope& message) {
   if (const auto bytes = wire::EncodeMessage(message)) messages_ += *bytes;
 }
 
+Result<> ExecLink::SetWindow(size_t bytes) {
+  if (bytes > wire::kStdinWindowBytes) {
+    return Fail("session", EPROTO, "the guest names a window that is none");
+  }
+  window_ = bytes;
+  return {};
+}
+
 Result<> ExecLink::Grant(size_t bytes) {
   if (bytes > wire::kStdinWindowBytes - window_) {
     return Fail("session", EPROTO, "the guest granted more stdin than it took");

@@ -32,6 +32,8 @@ class ExecLink {
   void PushStdinEnd();
   void Push(const v1::Envelope& message);
 
+  // As a session has it that was attached to. EPROTO where that is more than a window.
+  Result<> SetWindow(size_t bytes);
   // EPROTO where the guest grants more than the window ever was.
   Result<> Grant(size_t bytes);
 

@@ -30,6 +30,7 @@ struct VmPaths {
   std::string HypervisorLog() const { return dir + "/hypervisor.log"; }
   std::string VsockLog() const { return dir + "/vsock.log"; }
   std::string ShimLog() const { return dir + "/shim.log"; }
+  std::string LogStore() const { return dir + "/logs"; }
 
   friend bool operator==(const VmPaths&, const VmPaths&) = default;
 };

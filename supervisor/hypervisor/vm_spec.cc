@@ -155,6 +155,11 @@ SpecMistakes Validate(const VmSpec& spec) {
     mistakes.push_back({"guest_config", "must be at most " + std::to_string(kMaxGuestConfigBytes) +
                                             " bytes of TOML, without control characters"});
   }
+  if (spec.logs.max_bytes < kMinLogBytes || spec.logs.max_bytes > kMaxLogBytes) {
+    mistakes.push_back({"logs.max_bytes", "must be a whole number from " +
+                                              std::to_string(kMinLogBytes) + " to " +
+                                              std::to_string(kMaxLogBytes)});
+  }
   for (const HealthCheck& check : spec.health) {
     if (auto good = Validate(check); !good) {
       mistakes.push_back({"health." + check.name, "is wrong: " + good.error().detail});
@@ -205,6 +210,12 @@ std::expected<VmSpec, SpecMistakes> VmSpecFromJson(const json& object) {
     }
     fields.RefuseUnknown();
   }
+  if (const json* logs = reader.Object("logs")) {
+    FieldReader fields(*logs, "logs.", mistakes);
+    fields.Number("max_bytes", static_cast<int64_t>(kMinLogBytes),
+                  static_cast<int64_t>(kMaxLogBytes), spec.logs.max_bytes);
+    fields.RefuseUnknown();
+  }
   reader.RefuseUnknown();
   Append(mistakes, Validate(spec));
   if (!mistakes.empty()) return std::unexpected(std::move(mistakes));
@@ -234,6 +245,7 @@ json ToJson(const VmSpec& spec) {
   for (const TimeoutRow& row : kTimeouts) {
     object["timeouts_ms"][row.name] = (spec.timeouts.*row.field).count();
   }
+  object["logs"] = {{"max_bytes", spec.logs.max_bytes}};
   return object;
 }
 

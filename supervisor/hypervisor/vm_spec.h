@@ -34,6 +34,8 @@ inline constexpr uint32_t kMinMemoryMib = 32;
 inline constexpr uint32_t kMaxMemoryMib = 1024 * 1024;
 inline constexpr uint32_t kMinCid = 3;  // 0–2 name the hypervisor, loopback and host
 inline constexpr size_t kMaxGuestConfigBytes = kMaxConfigureBytes;
+inline constexpr uint64_t kMinLogBytes = 4ULL * 1024 * 1024;
+inline constexpr uint64_t kMaxLogBytes = 1024ULL * 1024 * 1024;
 inline constexpr size_t kMaxSpecJsonBytes = 256 * 1024;
 inline constexpr std::chrono::milliseconds kMaxPhaseTimeout = std::chrono::hours(1);
 
@@ -64,6 +66,13 @@ struct VmTimeouts {
   friend bool operator==(const VmTimeouts&, const VmTimeouts&) = default;
 };
 
+// What is kept of the guest's log records. JSON: "logs".
+struct VmLogBounds {
+  uint64_t max_bytes = 64ULL * 1024 * 1024;
+
+  friend bool operator==(const VmLogBounds&, const VmLogBounds&) = default;
+};
+
 struct VmSpec {
   std::string name;
   // Either an image directory, or a kernel of one's own. With an image, a kernel or initrd given
@@ -85,6 +94,7 @@ struct VmSpec {
   // What the host adds to the guest's configuration, TOML, handed to its PID 1 at each boot.
   // Nothing secret: the API shows it, and spec.json holds it.
   std::string guest_config = {};
+  VmLogBounds logs = {};
   std::vector<HealthCheck> health = {};  // run by the guest's agent, beside those of its init.toml
 
   friend bool operator==(const VmSpec&, const VmSpec&) = default;

@@ -26,6 +26,7 @@ VmSpec FullSpec() {
   spec.accel = Accel::kTcg;
   spec.hypervisor = "/usr/bin/qemu";
   spec.timeouts.boot = std::chrono::milliseconds(1234);
+  spec.logs.max_bytes = 5'000'000;
   return spec;
 }
 
@@ -54,13 +55,14 @@ TEST(VmSpec, TellsEveryMistakeAtOnce) {
   const auto parsed = ParseVmSpec(R"({
     "name": "-x", "vcpus": 0, "memory_mib": "lots", "machine": "pc", "kernel": "relative",
     "cmdline": "a\nb", "cid": 2, "disks": [{"path": "rel", "serial": "a,b"}, 7, {"fromat": "raw"}],
-    "timeouts_ms": {"boot": 0, "start": 1}, "vcpu": 2})");
+    "timeouts_ms": {"boot": 0, "start": 1}, "vcpu": 2, "logs": {"max_bytes": 4095, "bytes": 1}})");
   ASSERT_FALSE(parsed.has_value());
-  EXPECT_THAT(FieldsOf(parsed.error()),
-              testing::UnorderedElementsAre("name", "vcpus", "memory_mib", "machine", "kernel",
-                                            "cmdline", "cid", "disks[0].path", "disks[0].serial",
-                                            "disks[1]", "disks[2].fromat", "disks[1].path",
-                                            "timeouts_ms.boot", "timeouts_ms.start", "vcpu"));
+  EXPECT_THAT(
+      FieldsOf(parsed.error()),
+      testing::UnorderedElementsAre("name", "vcpus", "memory_mib", "machine", "kernel", "cmdline",
+                                    "cid", "disks[0].path", "disks[0].serial", "disks[1]",
+                                    "disks[2].fromat", "disks[1].path", "timeouts_ms.boot",
+                                    "timeouts_ms.start", "vcpu", "logs.max_bytes", "logs.bytes"));
 }
 
 TEST(VmSpec, WantsAnImageOrAKernel) {

@@ -188,6 +188,11 @@ class Changes {
     if (seen_.vsock_lost && !before.vsock_lost) {
       vm.Note(EntryKind::kStep, "the vsock device is lost: " + view.vsock_lost);
     }
+    if (seen_.logs_dropped != before.logs_dropped) {
+      NoteOfGuest(vm, EntryKind::kStep,
+                  before.logs_dropped ? "log records are kept again"
+                                      : "log records are dropped: " + view.log_trouble);
+    }
     if (view.ready && view.ready->instance_id != before.id) {
       NoteOfGuest(vm, EntryKind::kAgent, "the agent was started again", view.ready->agent_starts);
     } else if (view.agent == AgentState::kUp && before.agent == AgentState::kLost) {
@@ -207,7 +212,8 @@ class Changes {
           refusals(view.configure_refusals),
           clock_reports(view.clock_reports),
           thaws(view.thaws),
-          vsock_lost(!view.vsock_lost.empty()) {}
+          vsock_lost(!view.vsock_lost.empty()),
+          logs_dropped(!view.log_trouble.empty()) {}
     AgentState agent;
     std::string id;
     uint32_t restarts;
@@ -215,6 +221,7 @@ class Changes {
     uint32_t clock_reports;
     uint32_t thaws;
     bool vsock_lost;
+    bool logs_dropped;
   };
 
   void NoteOfGuest(Vm& vm, EntryKind kind, std::string why,

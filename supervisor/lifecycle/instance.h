@@ -82,8 +82,9 @@ class Instance {
     GuestHealth health;                // as last heard; its rows stay when the agent is lost
     std::optional<ClockReport> clock;  // the last that there is something to tell of
     uint32_t clock_reports = 0;
-    uint32_t thaws = 0;      // that the guest's agent did because the time of a freeze was over
-    std::string vsock_lost;  // why there is no vsock device any more; empty: there is
+    uint32_t thaws = 0;       // that the guest's agent did because the time of a freeze was over
+    std::string log_trouble;  // why log records cannot be kept at present; empty: they are
+    std::string vsock_lost;   // why there is no vsock device any more; empty: there is
     bool Ended() const { return exit.has_value() || lost.has_value(); }
   };
 

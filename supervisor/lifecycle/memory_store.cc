@@ -35,6 +35,10 @@ std::string_view Name(EntryKind kind) {
       return "agent";
     case EntryKind::kExec:
       return "exec";
+    case EntryKind::kCopy:
+      return "copy";
+    case EntryKind::kForward:
+      return "forward";
     case EntryKind::kService:
       return "service";
     case EntryKind::kGuest:

@@ -36,6 +36,8 @@ enum class EntryKind : uint8_t {
   kStep,     // something was tried on the way: "asked the guest to power off"
   kAgent,    // the agent was lost, or found again
   kExec,     // somebody was handed a session
+  kCopy,     // somebody was handed a copy of files
+  kForward,  // somebody was handed connections to a port or socket of the guest
   kService,  // somebody gave a service of the guest an order
   kGuest,    // the guest says something of itself
   kHealth,   // the verdict of a check is another

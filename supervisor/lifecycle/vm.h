@@ -64,6 +64,7 @@ class Vm {
   std::vector<Milestone> timeline;  // of the latest boot that came to Running
   int boot_attempts = 0;            // of the latest start
   int service_calls = 0;            // on their way to its guest
+  int stats_calls = 0;              // the same
   std::string accelerator;          // of the latest launch
 
  private:

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Every bound of berth-vsock in one place: what a guest, its hypervisor or a host client can make
-// this process hold, and for how long. Together they cap its memory at about 90 MiB, however
+// this process hold, and for how long. Together they cap its memory at about 100 MiB, however
 // hostile the guest.
 #ifndef BERTH_SUPERVISOR_VSOCK_LIMITS_H_
 #define BERTH_SUPERVISOR_VSOCK_LIMITS_H_
@@ -32,14 +32,17 @@ inline constexpr size_t kMaxChainSegments = 64;
 inline constexpr int kChainsPerPass = 256;
 
 // --- connections ---
-inline constexpr size_t kMaxConnections = 1023;
+//
+// The agent takes 1024 forwarded connections beside 256 others (docs/protocol.md), and those that
+// the guest dials have their own.
+inline constexpr size_t kMaxConnections = 1791;
 // Connections that the guest dialled are held below the total, so that a guest cannot lock the host
 // out.
 inline constexpr size_t kMaxGuestDialled = 511;
 // What a guest may send ahead of a slow host client, by connection. The first kMaxLargeWindows get
 // the large window, the rest the small one.
 inline constexpr uint32_t kLargeWindowBytes = 256 * 1024;
-inline constexpr uint32_t kSmallWindowBytes = 64 * 1024;
+inline constexpr uint32_t kSmallWindowBytes = 40 * 1024;
 inline constexpr size_t kMaxLargeWindows = 128;
 // RSTs owed for packets that belong to no connection. One more is dropped: the guest's own timeout
 // covers it.

@@ -10,7 +10,7 @@ namespace berth::vsock {
 namespace {
 
 constexpr Step kStep = "pair-table";
-constexpr const char* kHint = "--pairs-fd wants a memfd, and the host 16 KiB for it";
+constexpr const char* kHint = "--pairs-fd wants a memfd, and the host 28 KiB for it";
 
 // Two ports of 0 would look like a free slot: a guest that uses them loses the reset, nothing else.
 uint64_t Pack(Ports ports) { return uint64_t{ports.host} << 32 | ports.guest; }

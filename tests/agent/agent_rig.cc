@@ -7,10 +7,13 @@
 #include <stdlib.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <boost/asio/post.hpp>
+#include <cstring>
 #include <filesystem>
 #include <future>
 
@@ -54,7 +57,34 @@ Result<> RigClock::Set(int64_t ns) {
   return {};
 }
 
-AgentRig::AgentRig() {
+TestCgroup::TestCgroup() {
+  static std::atomic<int> made = 0;
+  for (const std::string base : {"/sys/fs/cgroup", "/sys/fs/cgroup/unified"}) {
+    const std::string path =
+        base + "/berth-rig-" + std::to_string(getpid()) + "-" + std::to_string(++made);
+    if (access((base + "/cgroup.procs").c_str(), F_OK) != 0) continue;
+    if (mkdir(path.c_str(), 0755) != 0) continue;
+    path_ = path;
+    return;
+  }
+}
+
+TestCgroup::~TestCgroup() {
+  if (path_.empty()) return;
+  // What a session or a check left behind is on its way out.
+  Eventually([&] {
+    for (const char* parent : {"/berth.sessions", "/berth.checks"}) {
+      std::error_code ignored;
+      for (const auto& each : std::filesystem::directory_iterator(path_ + parent, ignored)) {
+        if (each.is_directory()) rmdir(each.path().c_str());
+      }
+      rmdir((path_ + parent).c_str());
+    }
+    return rmdir(path_.c_str()) == 0;
+  });
+}
+
+AgentRig::AgentRig(agent::StatsSources stats) {
   const auto endpoint = guest::UnixEndpoint(agent_path()).value();
   UniqueFd listener(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
   EXPECT_EQ(bind(listener.get(), endpoint.data(), static_cast<socklen_t>(endpoint.size())), 0);
@@ -70,10 +100,12 @@ AgentRig::AgentRig() {
                                     .hello = agent::MakeAgentHello(),
                                     .terminate = UniqueFd(dup(terminate_.get())),
                                     .service_socket = service_path(),
+                                    .cgroup_root = cgroup_.path(),
                                     .configure_retry = std::chrono::milliseconds(1),
+                                    .kernel_log = {},
+                                    .stats = std::move(stats),
                                     .settings = settings_path(),
                                     .program = BERTH_AGENT_PROGRAM,
-                                    .cgroup_root = {},
                                     .random_device = "/dev/null",
                                     .mountinfo = mountinfo_path(),
                                     .devices = devices_path(),
@@ -85,6 +117,17 @@ AgentRig::AgentRig() {
 AgentRig::~AgentRig() {
   context_.stop();
   if (thread_.joinable()) thread_.join();
+  agent_.reset();
+}
+
+int AgentRig::CountSessionCgroups() const {
+  int count = 0;
+  std::error_code ignored;
+  for (const auto& each :
+       std::filesystem::directory_iterator(cgroup_.path() + "/berth.sessions", ignored)) {
+    count += each.is_directory() ? 1 : 0;
+  }
+  return count;
 }
 
 void AgentRig::Terminate() const { EXPECT_EQ(eventfd_write(terminate_.get(), 1), 0); }
@@ -97,6 +140,12 @@ void AgentRig::Join() {
 int AgentRig::Connections() {
   std::promise<int> answer;
   asio::post(context_, [&] { answer.set_value(agent_->connections()); });
+  return answer.get_future().get();
+}
+
+int AgentRig::Forwards() {
+  std::promise<int> answer;
+  asio::post(context_, [&] { answer.set_value(agent_->forwards()); });
   return answer.get_future().get();
 }
 
@@ -142,9 +191,22 @@ Finished AgentRig::Run(const v1::ExecStart& request, std::string_view input) con
   return finished;
 }
 
-void AgentRig::SendControl(const ControlPacket& packet) const {
-  EXPECT_EQ(send(control(), &packet, sizeof(packet), MSG_NOSIGNAL),
-            static_cast<ssize_t>(sizeof(packet)));
+void AgentRig::SendControl(const ControlPacket& packet, std::span<const int> fds) const {
+  iovec part{const_cast<ControlPacket*>(&packet), sizeof(packet)};
+  alignas(cmsghdr) char rights[CMSG_SPACE(sizeof(int) * kMaxControlFds)] = {};
+  msghdr message{};
+  message.msg_iov = &part;
+  message.msg_iovlen = 1;
+  if (!fds.empty()) {
+    message.msg_control = rights;
+    message.msg_controllen = CMSG_SPACE(fds.size_bytes());
+    cmsghdr* const header = CMSG_FIRSTHDR(&message);
+    header->cmsg_level = SOL_SOCKET;
+    header->cmsg_type = SCM_RIGHTS;
+    header->cmsg_len = CMSG_LEN(fds.size_bytes());
+    std::memcpy(CMSG_DATA(header), fds.data(), fds.size_bytes());
+  }
+  EXPECT_EQ(sendmsg(control(), &message, MSG_NOSIGNAL), static_cast<ssize_t>(sizeof(packet)));
 }
 
 std::string ReadAll(int fd) {

@@ -9,6 +9,7 @@
 #include <boost/asio/io_context.hpp>
 #include <functional>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <thread>
@@ -30,6 +31,17 @@ class TempDir {
   TempDir();
   ~TempDir();
   std::string operator/(std::string_view name) const { return path_ + "/" + std::string(name); }
+
+ private:
+  std::string path_;
+};
+
+// A cgroup for the sessions of one agent, where this machine has cgroup2 and lets us.
+class TestCgroup {
+ public:
+  TestCgroup();
+  ~TestCgroup();
+  const std::string& path() const { return path_; }  // empty: there is none
 
  private:
   std::string path_;
@@ -59,7 +71,7 @@ class RigClock : public agent::RealtimeClock {
 
 class AgentRig {
  public:
-  AgentRig();
+  explicit AgentRig(agent::StatsSources stats = {});
   ~AgentRig();
 
   UniqueFd Connect() const;
@@ -70,12 +82,14 @@ class AgentRig {
 
   // PID 1's end of the control socket.
   int control() const { return control_.get(); }
-  void SendControl(const ControlPacket& packet) const;
+  void SendControl(const ControlPacket& packet, std::span<const int> fds = {}) const;
   std::string ready_path() const { return dir_ / "vsock.sock_1022"; }
   std::string vsock_path() const { return dir_ / "vsock.sock"; }
   std::string agent_path() const { return dir_ / "agent.sock"; }
   // Where the agent looks for PID 1's service socket.
   std::string service_path() const { return dir_ / "init.sock"; }
+  int CountSessionCgroups() const;
+  bool has_cgroups() const { return !cgroup_.path().empty(); }
   // What PID 1 says to the agent.
   std::string settings_path() const { return dir_ / "agent.settings"; }
   // What the agent takes for /proc/self/mountinfo and /sys/devices/system: nothing, unless the
@@ -85,6 +99,7 @@ class AgentRig {
   RigClock& clock() const { return *clock_; }
   // In the agent's thread.
   int Connections();
+  int Forwards();
   // What PID 1 does when nothing but the agent is left.
   void Terminate() const;
   // Waits for the agent to end by it.
@@ -93,6 +108,7 @@ class AgentRig {
  private:
   TempDir dir_;
   std::shared_ptr<RigClock> clock_ = std::make_shared<RigClock>();
+  TestCgroup cgroup_;  // gone after the agent
   UniqueFd control_;
   UniqueFd terminate_;  // eventfd
   boost::asio::io_context context_;

@@ -71,7 +71,7 @@ BareVm::BareVm(const std::string& image, Vsock vsock, const std::vector<std::str
         << qemu_->so_far();
     device_ = std::make_unique<Process>(
         std::vector<std::string>{BinDir() + "/berth-vsock", "--vhost-socket", vhost, "--socket",
-                                 dir_ + "/vsock.sock", "--cid", "3"});
+                                 vsock_path(), "--cid", "3"});
   } else {
     qemu_ = std::make_unique<Process>(std::move(argv));
   }

@@ -27,6 +27,8 @@ class BareVm {
   ~BareVm();
 
   Process& qemu() { return *qemu_; }
+  // Connections to the guest: docs/vsock.md.
+  std::string vsock_path() const { return dir_ + "/vsock.sock"; }
   // What a PC's power button does: ACPI tells the guest, nobody else asks it. By QMP.
   void PressPowerButton();
 

@@ -84,7 +84,7 @@ TEST_F(HealthVm, ChecksOfImageAndSpecRunKillWhatHangsAndPushTheirChanges) {
   EXPECT_EQ(bomb.value("source", ""), "spec");
   EXPECT_TRUE(IsTrueSoon("! pidof sleep >/dev/null"));
   for (const char* name : {"hangs", "bomb"}) {
-    EXPECT_TRUE(IsTrueSoon("grep -q 'populated 0' /sys/fs/cgroup/berth-checks/" +
+    EXPECT_TRUE(IsTrueSoon("grep -q 'populated 0' /sys/fs/cgroup/berth.checks/" +
                            std::string(name) + "/cgroup.events"))
         << name;
   }

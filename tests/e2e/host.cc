@@ -49,9 +49,14 @@ Host::Host(std::string state_dir, std::vector<std::string> berthd_args) {
   if (mkdtemp(pattern.data()) == nullptr) ADD_FAILURE() << "mkdtemp: " << ErrnoName(errno);
   dir_ = pattern;
   state_dir_ = state_dir.empty() ? dir_ + "/s" : std::move(state_dir);
+  berthd_args_ = std::move(berthd_args);
+  StartDaemon();
+}
+
+void Host::StartDaemon() {
   std::vector<std::string> argv = {BinDir() + "/berthd", "--state-dir", state_dir_, "--socket",
                                    socket()};
-  argv.insert(argv.end(), berthd_args.begin(), berthd_args.end());
+  argv.insert(argv.end(), berthd_args_.begin(), berthd_args_.end());
   daemon_ = std::make_unique<Process>(std::move(argv));
   EXPECT_TRUE(daemon_->WaitForOutput("listening on", Deadline::In(kDaemonStartTimeout)))
       << daemon_->so_far();

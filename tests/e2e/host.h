@@ -48,12 +48,15 @@ class Host {
   const std::string& dir() const { return dir_; }
   std::string socket() const { return dir_ + "/b.sock"; }
   Process& daemon() { return *daemon_; }
+  // After the end of the first: another one on the same state directory.
+  void StartDaemon();
 
  private:
   std::vector<std::string> Argv(std::vector<std::string> args) const;
 
   std::string dir_;  // short: Unix socket paths below it have 107 bytes
   std::string state_dir_;
+  std::vector<std::string> berthd_args_;
   std::unique_ptr<Process> daemon_;
 };
 

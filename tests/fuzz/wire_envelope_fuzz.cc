@@ -6,6 +6,7 @@
 #include <cstdlib>
 
 #include "agent/exec_request.h"
+#include "agent/forward.h"
 #include "agent/health.h"
 #include "agent/service_link.h"
 #include "protocol/wire/channel.h"
@@ -13,7 +14,9 @@
 #include "protocol/wire/limits.h"
 #include "supervisor/daemon/render_health.h"
 #include "supervisor/daemon/render_service.h"
+#include "supervisor/daemon/render_stats.h"
 #include "supervisor/guest/call.h"
+#include "supervisor/guest/check_stats.h"
 #include "supervisor/guest/ready_listener.h"
 #include "supervisor/guest/tend.h"
 #include "supervisor/lifecycle/guest_exit.h"
@@ -68,6 +71,20 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
       }
     }
     Require(!shown.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace).empty());
+  }
+  if (message->has_stats_reply() && berth::guest::CheckStatsReply(message->stats_reply())) {
+    Require(message->stats_reply().services_size() <= berth::wire::kMaxStatsGroups);
+    const auto shown = berth::daemon::StatsJson(message->stats_reply());
+    for (const char* rows : {"disks", "interfaces", "services", "sessions"}) {
+      for (const auto& row : shown[rows]) Require(Printable(row["name"].get<std::string>()));
+    }
+    Require(!shown.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace).empty());
+  }
+  if (message->has_forward()) {
+    const auto addresses = berth::agent::ForwardAddresses(message->forward());
+    if (addresses) {
+      for (const auto& each : *addresses) Require(Printable(each.text));
+    }
   }
   if (message->has_health_configure()) {
     const auto checks = berth::agent::ToChecks(message->health_configure());
