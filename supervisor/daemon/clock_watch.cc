@@ -11,6 +11,7 @@
 #include <boost/asio/use_awaitable.hpp>
 
 #include "protocol/base/result.h"
+#include "protocol/base/unique_fd.h"
 
 namespace berth::daemon {
 
@@ -21,19 +22,37 @@ namespace {
 // It is not to expire: only that it is cancelled matters.
 constexpr time_t kFarAheadSeconds = 10L * 365 * 24 * 3600;
 
+int CreateTimer() { return timerfd_create(CLOCK_REALTIME, TFD_NONBLOCK | TFD_CLOEXEC); }
+
+int ArmTimer(int fd) {
+  itimerspec setting{};
+  timespec now{};
+  clock_gettime(CLOCK_REALTIME, &now);
+  setting.it_value.tv_sec = now.tv_sec + kFarAheadSeconds;
+  return timerfd_settime(fd, TFD_TIMER_ABSTIME | TFD_TIMER_CANCEL_ON_SET, &setting, nullptr);
+}
+
+ssize_t ReadTimer(int fd) {
+  uint64_t expirations = 0;
+  return read(fd, &expirations, sizeof(expirations));
+}
+
 }  // namespace
 
-ClockWatch::ClockWatch(asio::any_io_executor executor, std::function<void()> changed)
-    : executor_(executor), changed_(std::move(changed)), timer_(executor) {}
+const ClockTimer kRealtimeTimer = {.create = CreateTimer, .arm = ArmTimer, .read = ReadTimer};
+
+ClockWatch::ClockWatch(asio::any_io_executor executor, std::function<void()> changed,
+                       const ClockTimer& timer)
+    : executor_(executor), changed_(std::move(changed)), kernel_(timer), timer_(executor) {}
 
 void ClockWatch::Start() {
-  const int fd = timerfd_create(CLOCK_REALTIME, TFD_NONBLOCK | TFD_CLOEXEC);
-  if (fd >= 0) timer_.assign(fd);
-  if (fd < 0 || !Arm()) {
-    return spdlog::warn("clock: {}: that this host's clock was set will not be noticed",
+  UniqueFd fd(kernel_.create());
+  if (!fd) {
+    return spdlog::warn("clock: {}: that this host's clock is set will not be noticed",
                         ErrnoText(errno));
   }
-  asio::co_spawn(executor_, Follow(), asio::detached);
+  timer_.assign(fd.Release());
+  if (Arm()) asio::co_spawn(executor_, Follow(), asio::detached);
 }
 
 void ClockWatch::Stop() {
@@ -42,12 +61,20 @@ void ClockWatch::Stop() {
 }
 
 bool ClockWatch::Arm() {
-  itimerspec setting{};
-  timespec now{};
-  clock_gettime(CLOCK_REALTIME, &now);
-  setting.it_value.tv_sec = now.tv_sec + kFarAheadSeconds;
-  return timerfd_settime(timer_.native_handle(), TFD_TIMER_ABSTIME | TFD_TIMER_CANCEL_ON_SET,
-                         &setting, nullptr) == 0;
+  // Whose clock is set twice in a row hears of the second time here, and of no cancelling.
+  if (kernel_.arm(timer_.native_handle()) == 0) return true;
+  if (errno == ECANCELED) {
+    Tell();
+    return true;
+  }
+  spdlog::warn("clock: {}: that this host's clock is set will not be noticed any more",
+               ErrnoText(errno));
+  return false;
+}
+
+void ClockWatch::Tell() {
+  spdlog::info("clock: this host's clock was set, or the host has slept");
+  changed_();
 }
 
 asio::awaitable<void> ClockWatch::Follow() {
@@ -56,15 +83,11 @@ asio::awaitable<void> ClockWatch::Follow() {
     co_await timer_.async_wait(asio::posix::stream_descriptor::wait_read,
                                asio::redirect_error(asio::use_awaitable, code));
     if (code) co_return;
-    uint64_t expirations = 0;
-    const ssize_t n = read(timer_.native_handle(), &expirations, sizeof(expirations));
+    const ssize_t n = kernel_.read(timer_.native_handle());
     const bool cancelled = n < 0 && errno == ECANCELED;
     if (n < 0 && !cancelled) continue;
     if (!Arm()) co_return;
-    if (cancelled) {
-      spdlog::info("clock: this host's clock was set, or the host has slept");
-      changed_();
-    }
+    if (cancelled) Tell();
   }
 }
 
