@@ -205,6 +205,7 @@ class Agent {
   int connections_ = 0;  // that hold one of kMaxConnections
   int forwards_ = 0;     // that hold one of kMaxForwards instead
   int copies_ = 0;       // of the connections
+  int writers_ = 0;      // of the copies: those that write here
   bool shutting_down_ = false;
   bool configured_ = false;
   bool terminated_ = false;

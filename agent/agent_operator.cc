@@ -135,6 +135,11 @@ awaitable<Result<v1::Envelope>> Agent::AnswerReseed(wire::Channel& /*channel*/,
 
 awaitable<Result<v1::Envelope>> Agent::AnswerFreeze(wire::Channel& /*channel*/,
                                                     const v1::Envelope& request) {
+  if (writers_ > 0) {
+    // The agent's only thread would wait in a write of theirs, and nobody could thaw any more.
+    co_return Fail("freeze", EBUSY, "a copy into this guest is on its way",
+                   "wait until it is done, or end it");
+  }
   auto reply = co_await freezer_.Freeze(request.freeze().timeout_ms());
   if (!reply) co_return std::unexpected(reply.error());
   v1::Envelope answer;

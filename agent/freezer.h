@@ -5,7 +5,8 @@
 // ioctls are a child's (agent/chores.h), for FIFREEZE waits for what is being written. Runs on the
 // agent's thread.
 //
-// Nothing of the agent writes to a file system meanwhile: its log is the console.
+// Nothing of the agent writes to a file system meanwhile, for its thread would wait with the write
+// and could thaw nothing: its log is the console, and the Agent lets no copy in.
 #ifndef BERTH_AGENT_FREEZER_H_
 #define BERTH_AGENT_FREEZER_H_
 
@@ -40,6 +41,8 @@ class Freezer {
   boost::asio::awaitable<Result<v1::FreezeReply>> Freeze(uint64_t timeout_ms);
   // How many were frozen. EBUSY while a freeze or a thaw is on its way.
   boost::asio::awaitable<Result<uint32_t>> Thaw();
+  // Something is frozen, or about to be.
+  bool holds_writes() const { return busy_ || !frozen_.empty(); }
   // Whatever an agent before this one left frozen: all that could be.
   boost::asio::awaitable<void> ThawLeftovers();
 

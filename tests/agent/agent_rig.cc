@@ -84,7 +84,8 @@ TestCgroup::~TestCgroup() {
   });
 }
 
-AgentRig::AgentRig(agent::StatsSources stats) {
+AgentRig::AgentRig(agent::StatsSources stats, std::string program) {
+  if (program.empty()) program = BERTH_AGENT_PROGRAM;
   const auto endpoint = guest::UnixEndpoint(agent_path()).value();
   UniqueFd listener(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
   EXPECT_EQ(bind(listener.get(), endpoint.data(), static_cast<socklen_t>(endpoint.size())), 0);
@@ -105,7 +106,7 @@ AgentRig::AgentRig(agent::StatsSources stats) {
                                     .kernel_log = {},
                                     .stats = std::move(stats),
                                     .settings = settings_path(),
-                                    .program = BERTH_AGENT_PROGRAM,
+                                    .program = std::move(program),
                                     .random_device = "/dev/null",
                                     .mountinfo = mountinfo_path(),
                                     .devices = devices_path(),

@@ -71,7 +71,8 @@ class RigClock : public agent::RealtimeClock {
 
 class AgentRig {
  public:
-  explicit AgentRig(agent::StatsSources stats = {});
+  // `program` is what the agent runs for its chores; empty: the agent.
+  explicit AgentRig(agent::StatsSources stats = {}, std::string program = {});
   ~AgentRig();
 
   UniqueFd Connect() const;

@@ -9,6 +9,7 @@
 #include <fstream>
 
 #include "protocol/base/io.h"
+#include "supervisor/guest/call.h"
 #include "tests/agent/agent_rig.h"
 #include "tests/agent/raw_client.h"
 
@@ -19,8 +20,9 @@ using ::testing::HasSubstr;
 
 class PowerTest : public ::testing::Test {
  protected:
-  v1::Envelope Call(const std::function<void(v1::Envelope&)>& fill) {
-    RawClient client(rig_.Connect());
+  v1::Envelope Call(const std::function<void(v1::Envelope&)>& fill) { return Call(fill, rig_); }
+  static v1::Envelope Call(const std::function<void(v1::Envelope&)>& fill, const AgentRig& rig) {
+    RawClient client(rig.Connect());
     client.SendBytes(RawClient::Encoded([](v1::Envelope& message) {
       message.mutable_hello()->set_generation(3);
       message.mutable_hello()->set_oldest_generation(1);
@@ -36,6 +38,7 @@ class PowerTest : public ::testing::Test {
     std::ofstream(path) << text;
   }
 
+  TempDir files_;
   AgentRig rig_;
 };
 
@@ -61,6 +64,50 @@ TEST_F(PowerTest, AFreezeSaysOfEachMountWhyItIsNotFrozen) {
   const v1::Envelope thawed = Call([](v1::Envelope& request) { request.mutable_thaw(); });
   ASSERT_TRUE(thawed.has_thaw_reply());
   EXPECT_EQ(thawed.thaw_reply().mounts(), 0U);
+}
+
+// The agent's only thread must not wait in a write: nobody could thaw any more.
+TEST_F(PowerTest, NothingIsFrozenWhileACopyWrites) {
+  v1::Envelope start;
+  start.mutable_copy_start()->set_direction(v1::CopyStart::TO_GUEST);
+  start.mutable_copy_start()->set_path(files_ / "new");
+  const auto freeze = [this] {
+    return Call([](v1::Envelope& request) { request.mutable_freeze(); }).failure().errnum();
+  };
+  {
+    RawClient copy(rig_.Connect());
+    copy.SendBytes(guest::EncodeOpening(start).value());
+    // Until the agent has read it. That it is there tells nobody.
+    EXPECT_TRUE(Eventually([&] { return freeze() == EBUSY; }));
+  }
+  EXPECT_TRUE(Eventually([&] { return freeze() == 0; }));
+}
+
+TEST_F(PowerTest, NoCopyWritesWhileSomethingIsFrozen) {
+  // Says of every path that it was done, and does nothing.
+  const std::string program = files_ / "chores";
+  Put(program, "#!/bin/sh\nshift 2\nfor each; do echo 0; done\n");
+  std::filesystem::permissions(program, std::filesystem::perms::owner_all);
+  AgentRig rig({}, program);
+  Put(rig.mountinfo_path(), "21 1 254:0 / /data rw - ext4 /dev/vda rw\n");
+  const auto copy = [&](v1::CopyStart::Direction direction) {
+    v1::Envelope start;
+    start.mutable_copy_start()->set_direction(direction);
+    start.mutable_copy_start()->set_path(files_ / "chores");
+    RawClient client(rig.Connect());
+    client.SendBytes(guest::EncodeOpening(start).value());
+    EXPECT_TRUE(client.ReadMessage().has_hello());
+    return client.ReadMessage();
+  };
+  ASSERT_EQ(
+      Call([](v1::Envelope& request) { request.mutable_freeze(); }, rig).freeze_reply().failed(),
+      "");
+  const v1::Envelope refused = copy(v1::CopyStart::TO_GUEST);
+  EXPECT_EQ(refused.failure().step(), "copy");
+  EXPECT_EQ(refused.failure().errnum(), EBUSY);
+  EXPECT_TRUE(copy(v1::CopyStart::FROM_GUEST).has_copy_entry());
+  EXPECT_EQ(Call([](v1::Envelope& request) { request.mutable_thaw(); }, rig).thaw_reply().mounts(),
+            1U);
 }
 
 TEST_F(PowerTest, AnImpossibleTimeoutIsRefused) {

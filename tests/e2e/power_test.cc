@@ -56,6 +56,23 @@ TEST_F(PowerVm, AWriteWaitsWhileItsFileSystemIsFrozenAndGoesOnWhenItIsThawed) {
   EXPECT_EQ(host_.Berth({"thaw", "vm"}).out, "vm: 0 thawed\n");
 }
 
+// The agent's only thread would wait in the write, and nobody could thaw any more.
+TEST_F(PowerVm, ACopyIntoAFrozenGuestIsRefusedAndOneOutOfItIsNot) {
+  UpWithDisk();
+  const std::string file = host_.dir() + "/file";
+  std::ofstream(file) << "x";
+  ASSERT_EQ(host_.Berth({"freeze", "vm", "--timeout", "120s"}).code, 0);
+  const Outcome refused = host_.Berth({"cp", file, "vm:/data/file"});
+  EXPECT_EQ(refused.code, 1) << refused;
+  EXPECT_TRUE(refused.err.contains("EBUSY") && refused.err.contains("frozen")) << refused;
+  const Outcome out = host_.Berth({"cp", "vm:/proc/version", "-"});
+  EXPECT_EQ(out.code, 0) << out;
+  EXPECT_EQ(host_.Berth({"thaw", "vm"}).out, "vm: 1 thawed\n");
+  const Outcome copied = host_.Berth({"cp", file, "vm:/data/file"});
+  EXPECT_EQ(copied.code, 0) << copied;
+  EXPECT_EQ(Sh("cat /data/file").out, "x");
+}
+
 TEST_F(PowerVm, WhatNobodyThawsIsThawedInTimeAlsoByTheNextAgent) {
   UpWithDisk();
   const auto events = host_.StartBerth({"events", "-f", "vm"});
