@@ -154,7 +154,10 @@ Agent::Agent(asio::io_context& context, AgentOptions options)
       hello_(std::move(options.hello)),
       cgroups_(options.cgroup_root),
       followers_(context.get_executor()),
-      logs_(context.get_executor(), hello_.boot_id(), std::move(options.kernel_log)),
+      logs_(context.get_executor(), hello_.boot_id(), options.kernel_log),
+      oom_watch_(context.get_executor(),
+                 [this](v1::OomKill kill) { TakeOomKill(std::move(kill)); }),
+      kernel_log_(std::move(options.kernel_log)),
       freed_(context.get_executor()),
       complaints_(5, 60s),
       service_socket_(std::move(options.service_socket)),
@@ -193,6 +196,15 @@ void Agent::Start() {
   asio::co_spawn(context_, Accept(), LogLost);
   asio::co_spawn(context_, FollowControl(), LogLost);
   if (terminate_) asio::co_spawn(context_, AwaitTermination(), LogLost);
+  if (kernel_log_.empty()) return;
+  if (const auto opened = oom_watch_.Open(kernel_log_); !opened) return Complain(opened.error());
+  asio::co_spawn(context_, oom_watch_.Run(), LogLost);
+}
+
+void Agent::TakeOomKill(v1::OomKill kill) {
+  v1::GuestEvent event;
+  *event.mutable_oom_kill() = std::move(kill);
+  followers_.Publish(std::move(event));
 }
 
 asio::awaitable<void> Agent::FollowControl() {

@@ -29,6 +29,7 @@
 #include "agent/freezer.h"
 #include "agent/health.h"
 #include "agent/logs.h"
+#include "agent/oom_watch.h"
 #include "agent/ready.h"
 #include "agent/session_cgroups.h"
 #include "agent/stats.h"
@@ -98,6 +99,7 @@ class Agent {
   boost::asio::awaitable<void> FollowControl();
   boost::asio::awaitable<void> AwaitTermination();
   void TakeControl(ControlMessage message);
+  void TakeOomKill(v1::OomKill kill);
 
   // Rings the host's bell. Where it has nothing to add to PID 1's configuration, PID 1 is told so.
   boost::asio::awaitable<void> Announce(BootRecord boot);
@@ -189,6 +191,8 @@ class Agent {
   std::list<std::shared_ptr<ForwardSession>> forward_sessions_;  // after their pool
   Followers followers_;
   Logs logs_;
+  OomWatch oom_watch_;
+  const std::string kernel_log_;
   Event freed_;  // a connection ended while the agent was full
   LogLimiter complaints_;
   std::optional<boost::asio::posix::stream_descriptor> terminate_;

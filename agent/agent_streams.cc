@@ -23,6 +23,8 @@ asio::awaitable<Result<>> Agent::ServeLogFollow(std::unique_ptr<wire::Channel> c
 asio::awaitable<Result<>> Agent::ServeExec(std::unique_ptr<wire::Channel> channel,
                                            const v1::Envelope& request, std::string greeting) {
   const v1::ExecStart& start = request.exec_start();
+  oom_watch_.TakeNow();
+  const uint64_t oom_kills = oom_watch_.kills();
   Result<ExecChild> child = Fail("exec", ESHUTDOWN, "the guest is shutting down");
   if (!shutting_down_) {
     if (const auto good = CheckExecStart(start); !good) {
@@ -36,8 +38,8 @@ asio::awaitable<Result<>> Agent::ServeExec(std::unique_ptr<wire::Channel> channe
   // A program that cannot be started is the host's to report, not the guest's to log.
   if (!child) co_return co_await WriteFailure(*channel, greeting, child.error());
   const auto session = sessions_.insert(
-      sessions_.end(),
-      std::make_shared<ExecSession>(std::move(channel), std::move(*child), start, pool_));
+      sessions_.end(), std::make_shared<ExecSession>(std::move(channel), std::move(*child), start,
+                                                     pool_, oom_watch_, oom_kills));
   try {
     co_await (*session)->Run(std::move(greeting));
   } catch (...) {
@@ -97,11 +99,10 @@ Result<std::shared_ptr<ExecSession>> Agent::FindSession(const std::string& id) c
 }
 
 Result<> Agent::MakeRoomForDetachable() {
-  const auto detachable =
-      std::ranges::count_if(sessions_, [](const auto& each) { return each->detachable(); });
-  if (detachable < wire::kMaxDetachable) return {};
+  const auto counts = [](const auto& each) { return each->detachable() && !each->done(); };
+  if (std::ranges::count_if(sessions_, counts) < wire::kMaxDetachable) return {};
   const auto ended = std::ranges::find_if(
-      sessions_, [](const auto& each) { return each->detachable() && each->ended(); });
+      sessions_, [&](const auto& each) { return counts(each) && each->ended(); });
   if (ended == sessions_.end()) {
     return Fail("exec", EAGAIN,
                 std::to_string(wire::kMaxDetachable) + " detached sessions run already",

@@ -71,13 +71,16 @@ std::chrono::milliseconds KillGrace(const v1::ExecStart& request) {
 }  // namespace
 
 ExecSession::ExecSession(std::unique_ptr<wire::Channel> channel, ExecChild child,
-                         const v1::ExecStart& request, BufferPool& pool)
+                         const v1::ExecStart& request, BufferPool& pool, OomWatch& oom_watch,
+                         uint64_t oom_kills)
     : id_(NewId()),
       command_(CommandOf(request)),
       cgroup_(std::move(child.cgroup)),
       executor_(channel->executor()),
       channel_(std::move(channel)),
       pool_(pool),
+      oom_watch_(oom_watch),
+      oom_kills_before_(oom_kills),
       wake_(executor_),
       timer_(executor_),
       outbox_(channel_->socket().native_handle()),
@@ -435,6 +438,10 @@ void ExecSession::SendExited() {
   exited.set_max_rss_kib(static_cast<uint64_t>(usage_.ru_maxrss));
   exited.set_wall_us(static_cast<uint64_t>(ended_ns_ - started_ns_) / 1000);
   exited.set_output_held(stdout_.held || stderr_.held);
+  if (status_ != 0) {
+    oom_watch_.TakeNow();
+    if (oom_watch_.kills() != oom_kills_before_) *exited.mutable_oom_kill() = oom_watch_.last();
+  }
   phase_ = Phase::kSending;
   if (!kept_) {
     outbox_.Push(message);

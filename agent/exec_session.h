@@ -35,6 +35,7 @@
 #include "agent/buffer_pool.h"
 #include "agent/event.h"
 #include "agent/exec_child.h"
+#include "agent/oom_watch.h"
 #include "agent/outbox.h"
 #include "agent/scrollback.h"
 #include "agent/session_cgroups.h"
@@ -45,9 +46,10 @@ namespace berth::agent {
 
 class ExecSession : public std::enable_shared_from_this<ExecSession> {
  public:
-  // `request` is what `child` was started from. The pool outlives the session.
+  // `request` is what `child` was started from, `oom_kills` how many `oom_watch` had seen then. It
+  // and the pool outlive the session.
   ExecSession(std::unique_ptr<wire::Channel> channel, ExecChild child, const v1::ExecStart& request,
-              BufferPool& pool);
+              BufferPool& pool, OomWatch& oom_watch, uint64_t oom_kills);
   ExecSession(const ExecSession&) = delete;
   ExecSession& operator=(const ExecSession&) = delete;
   ~ExecSession();
@@ -59,6 +61,8 @@ class ExecSession : public std::enable_shared_from_this<ExecSession> {
   const std::string& id() const { return id_; }
   bool detachable() const { return kept_.has_value(); }
   bool ended() const { return phase_ == Phase::kSending || phase_ == Phase::kDone; }
+  // Nothing is left of it but the end of its coroutine.
+  bool done() const { return phase_ == Phase::kDone; }
   // Of one that is detachable: `channel`, on which `greeting` goes out first, takes the place of
   // the connection that it has, if any.
   void Attach(std::unique_ptr<wire::Channel> channel, std::string_view greeting,
@@ -155,6 +159,8 @@ class ExecSession : public std::enable_shared_from_this<ExecSession> {
   const boost::asio::any_io_executor executor_;
   std::unique_ptr<wire::Channel> channel_;  // closed: no host is there
   BufferPool& pool_;
+  OomWatch& oom_watch_;
+  const uint64_t oom_kills_before_;
   Event wake_;
   boost::asio::steady_timer timer_;
   Outbox outbox_;

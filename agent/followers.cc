@@ -3,6 +3,7 @@
 
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
@@ -15,6 +16,9 @@ namespace asio = boost::asio;
 
 namespace {
 
+// A minute. A host hangs up on a guest that tells too much (64, of all kinds).
+constexpr int kMaxOomEvents = 20;
+
 Result<std::string> Encode(const v1::GuestEvent& event) {
   v1::Envelope message;
   *message.mutable_guest_event() = event;
@@ -22,6 +26,23 @@ Result<std::string> Encode(const v1::GuestEvent& event) {
 }
 
 }  // namespace
+
+Followers::Followers(const asio::any_io_executor& executor)
+    : heard_(executor), oom_kills_(kMaxOomEvents, std::chrono::minutes(1)) {}
+
+bool Followers::ForgetOldOomKills(v1::OomKill& kill) {
+  if (!oom_kills_.Allow()) return false;
+  kill.set_forgotten(static_cast<uint32_t>(oom_kills_.TakeSuppressed()));
+  const auto is_kill = [](const auto& event) { return event.has_oom_kill(); };
+  if (std::ranges::count_if(unheard_, is_kill) < wire::kMaxUnheardOomKills) return true;
+  const auto oldest = std::ranges::find_if(unheard_, is_kill);
+  const uint32_t forgotten = oldest->oom_kill().forgotten() + 1;
+  unheard_.erase(oldest);
+  // The one that is the oldest now says so.
+  auto& next = *std::ranges::find_if(unheard_, is_kill)->mutable_oom_kill();
+  next.set_forgotten(next.forgotten() + forgotten);
+  return true;
+}
 
 bool Followers::SendNow(wire::Channel& channel, const std::string& bytes) {
   if (channel.closed()) return false;
@@ -36,7 +57,11 @@ bool Followers::SendNow(wire::Channel& channel, const std::string& bytes) {
 }
 
 void Followers::Publish(v1::GuestEvent event) {
-  unheard_.remove_if([&](const auto& old) { return old.event_case() == event.event_case(); });
+  if (event.has_oom_kill()) {
+    if (!ForgetOldOomKills(*event.mutable_oom_kill())) return;
+  } else {
+    unheard_.remove_if([&](const auto& old) { return old.event_case() == event.event_case(); });
+  }
   event.set_seq(++last_seq_);
   event.set_monotonic_us(ToMicroseconds(MonotonicNs()));
   const auto bytes = Encode(event);

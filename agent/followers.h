@@ -16,6 +16,7 @@
 #include <string>
 
 #include "protocol/base/clock.h"
+#include "protocol/base/log.h"
 #include "protocol/base/result.h"
 #include "protocol/proto/berth.pb.h"
 #include "protocol/wire/channel.h"
@@ -24,12 +25,14 @@ namespace berth::agent {
 
 class Followers {
  public:
-  explicit Followers(const boost::asio::any_io_executor& executor) : heard_(executor) {}
+  explicit Followers(const boost::asio::any_io_executor& executor);
 
   // Follows until the connection ends. `greeting` goes out in front of Following.
   boost::asio::awaitable<Result<>> Serve(wire::Channel& channel, std::string greeting);
 
-  // Numbers and sends it. One that is of the same kind and unheard still is forgotten.
+  // Numbers and sends it. One that is of the same kind and unheard still is forgotten; of kills for
+  // want of memory that many are kept, and one that tells more of them a minute than a host hears
+  // (kMaxOomEvents) is only counted by the next.
   void Publish(v1::GuestEvent event);
 
   // Whether a host will follow where none does yet. One is expected until set otherwise: a guest
@@ -40,13 +43,16 @@ class Followers {
   boost::asio::awaitable<void> AwaitHeard(Deadline deadline);
 
  private:
+  // Makes room for one more. False: it is not to be told.
+  bool ForgetOldOomKills(v1::OomKill& kill);
   // True where all of it went out; else the channel is closed.
   static bool SendNow(wire::Channel& channel, const std::string& bytes);
   boost::asio::awaitable<Result<>> Listen(wire::Channel& channel);
 
   boost::asio::steady_timer heard_;     // cancelled when there is less to wait for
   std::list<wire::Channel*> channels_;  // oldest first
-  std::list<v1::GuestEvent> unheard_;   // at most one of a kind
+  std::list<v1::GuestEvent> unheard_;   // at most one of a kind, but for OOM kills
+  LogLimiter oom_kills_;
   uint64_t last_seq_ = 0;
   bool host_expected_ = true;
 };

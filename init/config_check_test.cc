@@ -138,7 +138,7 @@ class CheckFile : public testing::Test {
     return Check(path_);
   }
 
-  std::string path_ = testing::TempDir() + "/check.toml";
+  std::string path_ = testing::TempDir() + "/check." + std::to_string(getpid()) + ".toml";
   std::string out_;
   std::string err_;
 };

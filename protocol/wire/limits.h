@@ -129,7 +129,8 @@ inline constexpr int kMaxStatsDisks = 64;          // StatsReply.disks
 inline constexpr int kMaxStatsFileSystems = 64;    // StatsReply.file_systems
 inline constexpr int kMaxStatsInterfaces = 64;     // StatsReply.interfaces
 inline constexpr int kMaxStatsGroups = 256;        // StatsReply.services, and StatsReply.sessions
-inline constexpr size_t kMaxStatsTextBytes = 256;  // each text of a StatsReply
+inline constexpr size_t kMaxStatsTextBytes = 256;  // each text of a StatsReply or OomKill
+inline constexpr int kMaxUnheardOomKills = 16;     // that an agent keeps; older ones are counted
 
 }  // namespace berth::wire
 

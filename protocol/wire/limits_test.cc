@@ -74,6 +74,7 @@ const std::map<std::string, int64_t>& Limits() {
       BERTH_LIMIT(kMaxStatsInterfaces),
       BERTH_LIMIT(kMaxStatsGroups),
       BERTH_LIMIT(kMaxStatsTextBytes),
+      BERTH_LIMIT(kMaxUnheardOomKills),
       BERTH_LIMIT(kMaxHealthChecks),
       BERTH_LIMIT(kMaxHealthRows),
       BERTH_LIMIT(kMaxHealthNameBytes),

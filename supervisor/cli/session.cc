@@ -126,12 +126,14 @@ json ToJson(const guest::ExecOutcome& outcome) {
               {"core_dumped", outcome.core_dumped},
               {"timed_out", outcome.timed_out},
               {"output_held", outcome.output_held},
+              {"oom_kill", nullptr},
               {"user_us", outcome.user_us},
               {"system_us", outcome.system_us},
               {"max_rss_kib", outcome.max_rss_kib},
               {"wall_us", outcome.wall_us}};
   if (outcome.code) out["code"] = *outcome.code;
   if (outcome.signal) out["signal"] = *outcome.signal;
+  if (!outcome.oom_kill.empty()) out["oom_kill"] = outcome.oom_kill;
   return out;
 }
 
@@ -178,8 +180,13 @@ int CarrySession(Client& client, const std::string& what, const std::string& vm,
     fmt::print(stderr, "{}\n", ToJson(*outcome).dump());
   } else if (outcome->left) {
     fmt::print(stderr, "\nberth: {}: left the session, which goes on\n", what);
-  } else if (outcome->timed_out) {
-    fmt::print(stderr, "berth: {}: the command timed out and was ended\n", what);
+  } else {
+    if (outcome->timed_out) {
+      fmt::print(stderr, "berth: {}: the command timed out and was ended\n", what);
+    }
+    if (!outcome->oom_kill.empty()) {
+      fmt::print(stderr, "berth: {}: meanwhile {} was {}\n", what, vm, outcome->oom_kill);
+    }
   }
   return outcome->left ? 0 : ExitCodeOf(*outcome);
 }

@@ -33,8 +33,9 @@ constexpr auto kConnectTimeout = std::chrono::seconds(5);
 // over.
 constexpr auto kIdle = std::chrono::minutes(10);
 constexpr size_t kEvidenceBytes = 64 * 1024;
-// Of one guest, in a minute. An honest one has two to tell in its life.
-constexpr int kMaxGuestEvents = 16;
+// Of one guest, in a minute. An honest one has two to tell in its life, and 20 kills for want of
+// memory a minute, of which the last 16 may come twice.
+constexpr int kMaxGuestEvents = 64;
 // One for each time that its health was asked for.
 constexpr int kMaxHealthBells = 240;
 

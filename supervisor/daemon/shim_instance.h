@@ -98,6 +98,7 @@ class ShimInstance : public lifecycle::Instance, public std::enable_shared_from_
   boost::asio::awaitable<Result<>> OpenFollow(wire::Channel& channel);
   boost::asio::awaitable<Result<>> TakeGuestEvent(wire::Channel& channel,
                                                   const v1::GuestEvent& event);
+  void TakeOomKill(uint64_t seq, const v1::OomKill& kill);
   boost::asio::awaitable<Result<>> PingAgent(wire::Channel& channel, bool first);
   void FollowLogs();
   void SetAgent(lifecycle::AgentState state, std::string why);
@@ -127,6 +128,8 @@ class ShimInstance : public lifecycle::Instance, public std::enable_shared_from_
   LogLimiter health_bells_;               // how often it may ring for its health
   std::shared_ptr<wire::Channel> agent_;  // the standing connection, while there is one
   uint32_t agent_generation_ = 0;         // as its Hello there said
+  std::string followed_;                  // the start of the agent whose events those are
+  uint64_t last_oom_seq_ = 0;             // of it: an event may come twice
   bool down_ = false;                     // being torn down: no coroutine starts anything new
   bool shim_reaped_ = false;
 };

@@ -13,6 +13,7 @@
 #include "supervisor/daemon/shim_instance.h"
 #include "supervisor/guest/call.h"
 #include "supervisor/guest/dial.h"
+#include "supervisor/guest/oom_kill.h"
 #include "supervisor/lifecycle/evidence.h"
 
 namespace berth::daemon {
@@ -176,6 +177,7 @@ awaitable<Result<>> ShimInstance::OpenFollow(wire::Channel& channel) {
   const auto hello = co_await guest::ReadHello(channel, deadline);
   if (!hello) co_return std::unexpected(hello.error());
   agent_generation_ = hello->generation;
+  if (std::exchange(followed_, hello->hello.instance_id()) != followed_) last_oom_seq_ = 0;
   const auto answer = co_await guest::ReadAnswer(channel, deadline);
   if (!answer) co_return std::unexpected(answer.error());
   if (!answer->has_following()) {
@@ -233,6 +235,8 @@ awaitable<Result<>> ShimInstance::TakeGuestEvent(wire::Channel& channel,
     view_.configure_refused = errnum + Printable(refused.mistakes(), wire::kMaxMistakesBytes);
     ++view_.configure_refusals;
     Changed();
+  } else if (event.has_oom_kill()) {
+    TakeOomKill(event.seq(), event.oom_kill());
   } else if (event.has_thawed_in_time()) {
     ++view_.thaws;
     Changed();
@@ -243,6 +247,18 @@ awaitable<Result<>> ShimInstance::TakeGuestEvent(wire::Channel& channel,
   v1::Envelope ack;
   ack.mutable_guest_event_ack()->set_seq(event.seq());
   co_return co_await channel.Write(ack, Deadline::In(wire::kCallTimeout));
+}
+
+// Those that wait to be noted.
+static constexpr size_t kMaxOomKills = 16;
+
+void ShimInstance::TakeOomKill(uint64_t seq, const v1::OomKill& kill) {
+  if (seq <= last_oom_seq_) return;
+  last_oom_seq_ = seq;
+  view_.oom_kills.push_back(guest::ExplainOomKill(kill));
+  if (view_.oom_kills.size() > kMaxOomKills) view_.oom_kills.pop_front();
+  ++view_.oom_kill_count;
+  Changed();
 }
 
 Fault ShimInstance::WithAgent(Fault fault) const {

@@ -150,6 +150,8 @@ Result<> CheckSessionsReply(const v1::SessionsReply& reply) {
 Result<> CheckGuestEvent(const v1::GuestEvent& event) {
   if (event.going_down().name().size() > wire::kMaxServiceNameBytes ||
       event.configure_refused().mistakes().size() > wire::kMaxMistakesBytes ||
+      event.oom_kill().process().size() > wire::kMaxStatsTextBytes ||
+      event.oom_kill().cgroup().size() > wire::kMaxStatsTextBytes ||
       !wire::IsErrno(event.configure_refused().errnum())) {
     return Fail("guest-event", EMSGSIZE, "the guest's event does not keep its bounds");
   }

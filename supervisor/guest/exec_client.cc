@@ -15,6 +15,7 @@
 #include "protocol/wire/handshake.h"
 #include "supervisor/guest/call.h"
 #include "supervisor/guest/exec_link.h"
+#include "supervisor/guest/oom_kill.h"
 #include "supervisor/guest/output_fd.h"
 #include "supervisor/guest/signal_capture.h"
 #include "supervisor/guest/terminal.h"
@@ -238,6 +239,7 @@ Result<> Session::HandleMessage(const v1::Envelope& message) {
   outcome_.core_dumped = exited.core_dumped();
   outcome_.timed_out = exited.timed_out();
   outcome_.output_held = exited.output_held();
+  if (exited.has_oom_kill()) outcome_.oom_kill = ExplainOomKill(exited.oom_kill());
   outcome_.user_us = exited.user_us();
   outcome_.system_us = exited.system_us();
   outcome_.max_rss_kib = exited.max_rss_kib();

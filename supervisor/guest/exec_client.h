@@ -50,6 +50,9 @@ struct ExecOutcome {
   bool core_dumped = false;
   bool timed_out = false;
   bool output_held = false;  // a background process still holds stdout or stderr
+  // The last process that the guest's kernel killed for want of memory meanwhile, where the program
+  // did not end with code 0: as ExplainOomKill says it. Empty: none.
+  std::string oom_kill;
   uint64_t user_us = 0;
   uint64_t system_us = 0;
   uint64_t max_rss_kib = 0;

@@ -162,9 +162,10 @@ class Changes {
   explicit Changes(const Instance::View& view) : seen_(view) {}
 
   // The guest may have been faster than the look that this is the first of.
-  void ForgetEarlier() {
+  void ForgetWhatTheGuestSaid() {
     seen_.refusals = 0;
     seen_.clock_reports = 0;
+    seen_.oom_kills = 0;
   }
 
   void NoteSince(Vm& vm, const Instance::View& view) {
@@ -181,6 +182,11 @@ class Changes {
     if (view.configure_refusals != before.refusals) {
       NoteOfGuest(vm, EntryKind::kGuest,
                   "warning: PID 1 did not take the guest configuration: " + view.configure_refused);
+    }
+    const uint64_t kills =
+        std::min<uint64_t>(view.oom_kill_count - before.oom_kills, view.oom_kills.size());
+    for (size_t i = view.oom_kills.size() - kills; i < view.oom_kills.size(); ++i) {
+      NoteOfGuest(vm, EntryKind::kGuest, view.oom_kills[i]);
     }
     if (view.vsock_restarts != before.restarts) {
       vm.Note(EntryKind::kStep, "the vsock device died and was started again", view.vsock_restarts);
@@ -212,6 +218,7 @@ class Changes {
           refusals(view.configure_refusals),
           clock_reports(view.clock_reports),
           thaws(view.thaws),
+          oom_kills(view.oom_kill_count),
           vsock_lost(!view.vsock_lost.empty()),
           logs_dropped(!view.log_trouble.empty()) {}
     AgentState agent;
@@ -220,6 +227,7 @@ class Changes {
     uint32_t refusals;
     uint32_t clock_reports;
     uint32_t thaws;
+    uint64_t oom_kills;
     bool vsock_lost;
     bool logs_dropped;
   };
@@ -258,7 +266,7 @@ class Changes {
 awaitable<void> Watch(VmPtr vm) {
   const InstancePtr instance = vm->instance();
   Changes changes(instance->view());
-  changes.ForgetEarlier();
+  changes.ForgetWhatTheGuestSaid();
   for (;;) {
     if (instance->view().Ended()) co_return co_await AfterEnd(vm, instance);
     if (vm->stop_request) {

@@ -12,6 +12,7 @@
 #include <boost/asio/awaitable.hpp>
 #include <chrono>
 #include <cstdint>
+#include <deque>
 #include <optional>
 #include <string>
 #include <vector>
@@ -79,6 +80,9 @@ class Instance {
     // The configuration that we gave it was not taken: its words, printable, and how often.
     std::string configure_refused;
     uint32_t configure_refusals = 0;
+    // What its kernel killed for want of memory: how many, and the last of them, printable.
+    uint64_t oom_kill_count = 0;
+    std::deque<std::string> oom_kills;
     GuestHealth health;                // as last heard; its rows stay when the agent is lost
     std::optional<ClockReport> clock;  // the last that there is something to tell of
     uint32_t clock_reports = 0;

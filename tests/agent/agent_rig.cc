@@ -94,6 +94,9 @@ AgentRig::AgentRig(agent::StatsSources stats, std::string program) {
   EXPECT_EQ(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair), 0);
   control_.Reset(pair[0]);
   terminate_.Reset(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  EXPECT_EQ(mkfifo(kernel_log_path().c_str(), 0600), 0);
+  // Open for as long as the rig is: a log that ends is read no more.
+  kernel_log_.Reset(open(kernel_log_path().c_str(), O_RDWR | O_NONBLOCK | O_CLOEXEC));
   agent_ = std::make_unique<agent::Agent>(
       context_, agent::AgentOptions{.listener = std::move(listener),
                                     .control = UniqueFd(pair[1]),
@@ -103,7 +106,7 @@ AgentRig::AgentRig(agent::StatsSources stats, std::string program) {
                                     .service_socket = service_path(),
                                     .cgroup_root = cgroup_.path(),
                                     .configure_retry = std::chrono::milliseconds(1),
-                                    .kernel_log = {},
+                                    .kernel_log = kernel_log_path(),
                                     .stats = std::move(stats),
                                     .settings = settings_path(),
                                     .program = std::move(program),

@@ -91,6 +91,9 @@ class AgentRig {
   std::string service_path() const { return dir_ / "init.sock"; }
   int CountSessionCgroups() const;
   bool has_cgroups() const { return !cgroup_.path().empty(); }
+  // What the agent reads as the kernel's log: a pipe.
+  std::string kernel_log_path() const { return dir_ / "kmsg"; }
+  int kernel_log() const { return kernel_log_.get(); }
   // What PID 1 says to the agent.
   std::string settings_path() const { return dir_ / "agent.settings"; }
   // What the agent takes for /proc/self/mountinfo and /sys/devices/system: nothing, unless the
@@ -112,6 +115,7 @@ class AgentRig {
   TestCgroup cgroup_;  // gone after the agent
   UniqueFd control_;
   UniqueFd terminate_;  // eventfd
+  UniqueFd kernel_log_;
   boost::asio::io_context context_;
   std::unique_ptr<agent::Agent> agent_;
   std::thread thread_;

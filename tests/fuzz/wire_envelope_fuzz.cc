@@ -17,6 +17,7 @@
 #include "supervisor/daemon/render_stats.h"
 #include "supervisor/guest/call.h"
 #include "supervisor/guest/check_stats.h"
+#include "supervisor/guest/oom_kill.h"
 #include "supervisor/guest/ready_listener.h"
 #include "supervisor/guest/tend.h"
 #include "supervisor/lifecycle/guest_exit.h"
@@ -119,6 +120,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     if (told) {
       Require(Printable(berth::lifecycle::Explain(*told)));
       Require(!(told->code && told->signal));
+    }
+    if (message->guest_event().has_oom_kill()) {
+      Require(Printable(berth::guest::ExplainOomKill(message->guest_event().oom_kill())));
     }
   }
   if (message->has_exec_start() && berth::agent::CheckExecStart(message->exec_start())) {
