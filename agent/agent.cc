@@ -132,6 +132,15 @@ const Agent::CallRow* Agent::FindCall(const v1::Envelope& request, uint32_t gene
       {v1::Envelope::kServiceCall, wire::kServiceGeneration, true, &Agent::AnswerService},
       {v1::Envelope::kSessionsCall, wire::kOperatorGeneration, false, &Agent::AnswerSessions},
       {v1::Envelope::kStatsCall, wire::kOperatorGeneration, false, &Agent::AnswerStats},
+      {v1::Envelope::kHealthConfigure, wire::kOperatorGeneration, false,
+       &Agent::AnswerHealthConfigure},
+      {v1::Envelope::kHealthCall, wire::kOperatorGeneration, true, &Agent::AnswerHealth},
+      {v1::Envelope::kClockCall, wire::kOperatorGeneration, false, &Agent::AnswerClock},
+      {v1::Envelope::kClockStep, wire::kOperatorGeneration, false, &Agent::AnswerClockStep},
+      {v1::Envelope::kReseed, wire::kOperatorGeneration, false, &Agent::AnswerReseed},
+      {v1::Envelope::kFreeze, wire::kOperatorGeneration, true, &Agent::AnswerFreeze},
+      {v1::Envelope::kThaw, wire::kOperatorGeneration, true, &Agent::AnswerThaw},
+      {v1::Envelope::kOnline, wire::kOperatorGeneration, true, &Agent::AnswerOnline},
   };
   const auto* const row = std::ranges::find(kCalls, request.body_case(), &CallRow::request);
   return row != std::end(kCalls) && generation >= row->since ? row : nullptr;
@@ -153,7 +162,29 @@ Agent::Agent(asio::io_context& context, AgentOptions options)
       complaints_(5, 60s),
       service_socket_(std::move(options.service_socket)),
       configure_retry_(options.configure_retry),
-      stats_(std::move(options.stats)) {
+      stats_(std::move(options.stats)),
+      settings_path_(std::move(options.settings)),
+      random_device_(std::move(options.random_device)),
+      clock_(std::move(options.clock)),
+      program_(std::move(options.program)),
+      devices_(std::move(options.devices)),
+      freezer_(
+          context.get_executor(),
+          {.defaults = defaults_, .program = program_, .mountinfo = std::move(options.mountinfo)},
+          [this](uint32_t mounts) {
+            v1::GuestEvent event;
+            event.mutable_thawed_in_time()->set_mounts(mounts);
+            followers_.Publish(std::move(event));
+          }),
+      health_(context.get_executor(),
+              {.defaults = defaults_,
+               .program = program_,
+               .cgroup_root = std::move(options.cgroup_root)},
+              [this] {
+                v1::GuestEvent event;
+                event.mutable_health_changed();
+                followers_.Publish(std::move(event));
+              }) {
   if (options.terminate) terminate_.emplace(context, options.terminate.Release());
   // The end of a pipe or a connection is an error code here.
   signal(SIGPIPE, SIG_IGN);
@@ -178,6 +209,8 @@ void Agent::TakeOomKill(v1::OomKill kill) {
 
 asio::awaitable<void> Agent::FollowControl() {
   BootRecord boot = co_await control_.ReadBoot(Deadline::In(kBootRecordTimeout));
+  ReadSettings();
+  if (boot.agent_starts > 1) asio::co_spawn(context_, freezer_.ThawLeftovers(), LogLost);
   asio::co_spawn(context_, Announce(std::move(boot)), LogLost);
   while (auto message = co_await control_.Read()) TakeControl(std::move(*message));
   Log(LogLevel::kError, "berth-agent", "PID 1 closed the control socket");
@@ -188,6 +221,7 @@ void Agent::TakeControl(ControlMessage message) {
   const ControlPacket packet = message.packet;
   logs_.Take(std::move(message));
   if (packet.kind == ControlKind::kShuttingDown) shutting_down_ = true;
+  if (packet.kind == ControlKind::kHealthChanged) health_.Ring();
   if (packet.kind != ControlKind::kGoingDown) return;
   static_assert(static_cast<int>(ShutdownCause::kHost) == v1::GuestEvent::GoingDown::HOST &&
                 static_cast<int>(ShutdownCause::kCrashLoop) ==
@@ -243,6 +277,7 @@ asio::awaitable<void> Agent::Configure(std::optional<std::string> toml) {
       outcome = co_await link.ReadAnswer(Deadline::In(kConfigureTimeout));
     }
     const int errnum = outcome ? outcome->answer.errnum : outcome.error().errnum;
+    if (errnum == 0) ReadSettings();
     // An agent before this one may have brought it.
     if (errnum == 0 || errnum == EALREADY) co_return;
     if (errnum != EAGAIN && errnum != ECONNRESET) break;

@@ -19,17 +19,21 @@
 #include <string>
 
 #include "agent/buffer_pool.h"
+#include "agent/clock_set.h"
 #include "agent/control_link.h"
 #include "agent/event.h"
 #include "agent/exec_child.h"
 #include "agent/exec_session.h"
 #include "agent/followers.h"
 #include "agent/forward.h"
+#include "agent/freezer.h"
+#include "agent/health.h"
 #include "agent/logs.h"
 #include "agent/oom_watch.h"
 #include "agent/ready.h"
 #include "agent/session_cgroups.h"
 #include "agent/stats.h"
+#include "protocol/base/agent_settings.h"
 #include "protocol/base/control.h"
 #include "protocol/base/log.h"
 #include "protocol/base/result.h"
@@ -54,6 +58,12 @@ struct AgentOptions {
   std::chrono::milliseconds configure_retry{200};
   std::string kernel_log = "/dev/kmsg";  // empty: none
   StatsSources stats = {};
+  std::string settings = kAgentSettingsPath;  // PID 1's words to the agent
+  std::string program = "/proc/self/exe";     // the agent itself, for its chores
+  std::string random_device = "/dev/urandom";
+  std::string mountinfo = "/proc/self/mountinfo";
+  std::string devices = "/sys/devices/system";
+  std::shared_ptr<RealtimeClock> clock = std::make_shared<RealtimeClock>();
 };
 
 class Agent {
@@ -63,10 +73,11 @@ class Agent {
   // Forwards have places of their own: however many there are, a session finds room.
   static constexpr int kMaxForwards = wire::kMaxForwards;
   // Descriptors that so many sessions need, those of which copy one for each directory they are in;
-  // what PID 1 lends for the log, and some for the agent itself.
+  // what PID 1 lends for the log; those of a health check's child or connection, and some for the
+  // agent itself.
   static constexpr rlim_t kOpenFiles = kMaxConnections * 8 + kMaxForwards * 2 +
                                        wire::kMaxCopies * wire::kMaxCopyDepth + kMaxLogSources * 2 +
-                                       64;
+                                       kMaxHealthChecks * 4 + 64;
 
   // Ignores SIGPIPE and raises the limit of open files for the whole process.
   Agent(boost::asio::io_context& context, AgentOptions options);
@@ -146,6 +157,25 @@ class Agent {
   static boost::asio::awaitable<Result<>> WriteFailure(wire::Channel& channel,
                                                        const std::string& greeting,
                                                        const Error& error);
+  // Generation 3 (agent_operator.cc).
+  boost::asio::awaitable<Result<v1::Envelope>> AnswerHealthConfigure(wire::Channel& channel,
+                                                                     const v1::Envelope& request);
+  boost::asio::awaitable<Result<v1::Envelope>> AnswerHealth(wire::Channel& channel,
+                                                            const v1::Envelope& request);
+  boost::asio::awaitable<Result<v1::Envelope>> AnswerClock(wire::Channel& channel,
+                                                           const v1::Envelope& request);
+  boost::asio::awaitable<Result<v1::Envelope>> AnswerClockStep(wire::Channel& channel,
+                                                               const v1::Envelope& request);
+  boost::asio::awaitable<Result<v1::Envelope>> AnswerReseed(wire::Channel& channel,
+                                                            const v1::Envelope& request);
+  boost::asio::awaitable<Result<v1::Envelope>> AnswerFreeze(wire::Channel& channel,
+                                                            const v1::Envelope& request);
+  boost::asio::awaitable<Result<v1::Envelope>> AnswerThaw(wire::Channel& channel,
+                                                          const v1::Envelope& request);
+  boost::asio::awaitable<Result<v1::Envelope>> AnswerOnline(wire::Channel& channel,
+                                                            const v1::Envelope& request);
+  // What PID 1 says to the agent; said again behind a Configure.
+  void ReadSettings();
   void Complain(const Error& error);
 
   boost::asio::io_context& context_;
@@ -169,12 +199,21 @@ class Agent {
   const std::string service_socket_;
   const std::chrono::milliseconds configure_retry_;
   const StatsSources stats_;
+  const std::string settings_path_;
+  const std::string random_device_;
+  const std::shared_ptr<RealtimeClock> clock_;
+  const std::string program_;
+  const std::string devices_;
+  Freezer freezer_;
+  Health health_;        // after what it rings for, and the defaults of its children
   int connections_ = 0;  // that hold one of kMaxConnections
   int forwards_ = 0;     // that hold one of kMaxForwards instead
   int copies_ = 0;       // of the connections
+  int writers_ = 0;      // of the copies: those that write here
   bool shutting_down_ = false;
   bool configured_ = false;
   bool terminated_ = false;
+  bool own_time_ = false;  // the host does not set the clock
 };
 
 }  // namespace berth::agent

@@ -120,15 +120,26 @@ asio::awaitable<Result<>> Agent::ServeCopy(std::unique_ptr<wire::Channel> channe
                       "wait for one of them, or end it"};
     co_return co_await WriteFailure(*channel, greeting, error);
   }
+  const bool writes = request.copy_start().direction() == v1::CopyStart::TO_GUEST;
+  if (writes && freezer_.holds_writes()) {
+    // Its first write would hold the agent's only thread, and nobody could thaw any more.
+    const Error error{"copy", EBUSY, "this guest's file systems are frozen", "thaw them first"};
+    co_return co_await WriteFailure(*channel, greeting, error);
+  }
   ++copies_;
+  writers_ += writes ? 1 : 0;
   // No destructor gives the place back: a frame may outlive the agent, whose context ends with it
   // inside.
+  const auto leave = [this, writes] {
+    --copies_;
+    writers_ -= writes ? 1 : 0;
+  };
   try {
     auto copied = co_await RunCopy(*channel, request.copy_start(), std::move(greeting));
-    --copies_;
+    leave();
     co_return copied;
   } catch (...) {
-    --copies_;
+    leave();
     throw;
   }
 }

@@ -12,12 +12,16 @@
 #include <cstring>
 
 #include "agent/agent.h"
+#include "agent/chores.h"
 #include "agent/identity.h"
 #include "protocol/base/control.h"
 #include "protocol/base/log.h"
 #include "protocol/wire/handshake.h"
 
 int main(int argc, char** argv) {
+  if (argc >= 2 && std::strcmp(argv[1], berth::agent::kChoreFlag) == 0) {
+    return berth::agent::RunChore(std::span(argv + 2, static_cast<size_t>(argc) - 2));
+  }
   // First of all: PID 1 ends the agent by SIGTERM, which kills one that is not ready for it, and
   // the guest's last event with it.
   sigset_t end;

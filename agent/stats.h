@@ -10,6 +10,7 @@
 #include <boost/asio/awaitable.hpp>
 #include <string>
 
+#include "protocol/base/control.h"
 #include "protocol/proto/berth.pb.h"
 
 namespace berth::agent {
@@ -18,7 +19,7 @@ struct StatsSources {
   std::string proc = "/proc";
   // Of services, and of exec sessions; a folder that is missing has no groups.
   std::string services = "/sys/fs/cgroup/berth";
-  std::string sessions = "/sys/fs/cgroup/berth-sessions";
+  std::string sessions = std::string(kCgroupRoot) + "/" + kSessionsCgroup;
 };
 
 boost::asio::awaitable<v1::StatsReply> CollectStats(boost::asio::any_io_executor executor,

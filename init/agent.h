@@ -33,7 +33,7 @@ class Agent {
   // dropped; a socket at its end is closed.
   std::optional<ControlPacket> TakeRequest();
 
-  // kShuttingDown and kGoingDown.
+  // kShuttingDown, kGoingDown and kHealthChanged.
   void Tell(const ControlPacket& packet);
 
   int control_fd() const { return control_.get(); }

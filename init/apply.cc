@@ -178,6 +178,13 @@ void AddUsers(const Config& config) {
   }
 }
 
+void WriteAgentSettings(const Config& config, const char* path) {
+  constexpr unsigned kMode = 0600;
+  const std::string bytes =
+      EncodeAgentSettings({.host_sets_clock = config.time.sync, .checks = config.checks});
+  if (auto written = WriteFileAtomic(path, bytes, kMode); !written) Warn(written.error());
+}
+
 void WriteFiles(const Config& config) {
   for (const FileConfig& file : config.files) {
     if (auto written = WriteOne(file); !written) Warn(written.error());

@@ -28,6 +28,9 @@ Result<> MountConfigured(const Config& config, ModuleLoader& modules, UeventSock
 void AddUsers(const Config& config);
 void WriteFiles(const Config& config);
 
+// What the agent is told: the file that it reads at its start, and behind the host's Configure.
+void WriteAgentSettings(const Config& config, const char* path = kAgentSettingsPath);
+
 // What `after` asks for and `before` did not: its rows that are new or other than there. Services
 // are left out. Pure.
 Config Changes(const Config& before, const Config& after);

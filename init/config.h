@@ -19,6 +19,7 @@
 #include <utility>
 #include <vector>
 
+#include "protocol/base/agent_settings.h"
 #include "protocol/base/log.h"
 
 namespace berth::init {
@@ -215,6 +216,11 @@ struct LogConfig {
   bool operator==(const LogConfig&) const = default;
 };
 
+struct TimeConfig {
+  bool sync = true;  // the host sets the clock
+  bool operator==(const TimeConfig&) const = default;
+};
+
 struct Config {
   std::string hostname;
   std::vector<std::string> modules;
@@ -225,6 +231,8 @@ struct Config {
   std::vector<UserConfig> users;
   Environment environment;              // of every service
   std::vector<ServiceConfig> services;  // in an order that `after` and `requires` admit
+  std::vector<HealthCheck> checks;      // the agent's; a service's own stand with it
+  TimeConfig time;
   ShutdownConfig shutdown;
   LogConfig log;
   Milliseconds configure_timeout{5'000};  // from boot: then services that wait for it start anyway

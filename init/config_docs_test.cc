@@ -146,6 +146,8 @@ TEST(ConfigDocs, EveryDefaultIsTheOneOfTheCode) {
                  "[[network.interface.eth0.routes]]\nto='10.0.0.0/8'\n");
   ExpectDefaults(KeysOf(keys, "file"), "[[file]]\npath='/a'\n");
   ExpectDefaults(KeysOf(keys, "user"), "[user.u]\nuid=1\n");
+  ExpectDefaults(KeysOf(keys, "health"), "[health.h]\nhttp='http://127.0.0.1/'\n");
+  ExpectDefaults(KeysOf(keys, "time"), "[time]\n");
   ExpectDefaults(KeysOf(keys, "shutdown"), "[shutdown]\n");
   ExpectDefaults(KeysOf(keys, "log"), "[log]\n");
   const std::string s = "[service.s]\nexec='x'\n";

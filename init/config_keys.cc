@@ -310,6 +310,12 @@ constexpr ConfigKey kLogKeys[] = {
      Field<&LogConfig::syslog, ReadBool>},
 };
 
+constexpr ConfigKey kTimeKeys[] = {
+    {"sync", kBooleanNode, "true or false", "true",
+     "the host sets the clock: at boot, and where it is off after a pause",
+     Field<&TimeConfig::sync, ReadBool>},
+};
+
 constexpr ConfigKey kRootKeys[] = {
     {"hostname", kStringNode, "a text", "(the first word of `/etc/hostname`, else `localhost`)",
      "the host name", Field<&Config::hostname, ReadHostname>},
@@ -373,6 +379,22 @@ constexpr ConfigKey kRootKeys[] = {
      .decode = ReadServices,
      .keys = kServiceKeys,
      .each = "NAME"},
+    {.name = "health",
+     .kinds = kTableNode,
+     .type = "a table",
+     .fallback = "{}",
+     .meaning = "a health check of the machine, run by the agent: one of `exec`, `tcp`, `http`, "
+                "`file`",
+     .decode = ReadHealthChecks,
+     .keys = kHealthCheckKeys,
+     .each = "NAME"},
+    {.name = "time",
+     .kinds = kTableNode,
+     .type = "a table",
+     .fallback = "{}",
+     .meaning = "the clock",
+     .decode = Part<&Config::time>,
+     .keys = kTimeKeys},
     {.name = "shutdown",
      .kinds = kTableNode,
      .type = "a table",

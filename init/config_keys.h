@@ -26,6 +26,11 @@ extern const ConfigKey kNetworkKeys[kNetworkKeyCount];
 inline constexpr size_t kServiceKeyCount = 29;
 extern const ConfigKey kServiceKeys[kServiceKeyCount];
 void CheckService(ConfigReader& reader, const ConfigNode& node, ServiceConfig& service);
+// Of [health.NAME] (config_health_keys.cc).
+inline constexpr size_t kHealthCheckKeyCount = 12;
+extern const ConfigKey kHealthCheckKeys[kHealthCheckKeyCount];
+void ReadHealthChecks(ConfigReader& reader, const ConfigKey& key, const ConfigNode& node,
+                      void* out);
 
 // Decodes one table and what its keys mean together. -1, or the number of the first mistake in it.
 template <typename T>

@@ -86,6 +86,7 @@ Result<Machine> Boot(BootPhases& phases) {
   BERTH_TRY(MountConfigured(config, modules, uevents));
   AddUsers(config);
   WriteFiles(config);
+  WriteAgentSettings(config);
 
   phases.Begin("network");
   if (auto named = SetHostname(config.hostname); !named) Warn(named.error());
@@ -130,6 +131,7 @@ Result<> TakeConfigure(Machine& machine, std::string_view text) {
   BERTH_TRY(SetNetworkUp(changes.network, uevents));
   TakeConfigured(machine.config, std::move(fresh));
   SetConsoleLevel(machine.config.log.level);
+  WriteAgentSettings(machine.config);
   return {};
 }
 

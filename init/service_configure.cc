@@ -46,6 +46,8 @@ void TakeConfigured(Config& config, Config fresh) {
   config.environment = std::move(fresh.environment);
   config.shutdown = fresh.shutdown;
   config.log = fresh.log;
+  config.checks = std::move(fresh.checks);
+  config.time = fresh.time;
   for (ServiceConfig& service : config.services) {
     const auto found = std::ranges::find(fresh.services, service.name, &ServiceConfig::name);
     if (found != fresh.services.end()) service = std::move(*found);

@@ -16,7 +16,8 @@ namespace berth::init {
 Result<> CheckConfigured(const Config& config, const Config& fresh);
 
 // Changes `config` in place, for ServiceGraph keeps pointers to its services: their settings, and
-// all that is read when it is used (environment, shutdown, log). `fresh` has been checked.
+// all that is read when it is used (environment, shutdown, log, health, time). `fresh` has been
+// checked.
 void TakeConfigured(Config& config, Config fresh);
 
 }  // namespace berth::init

@@ -220,7 +220,7 @@ void ServiceGraph::Ended(ServiceId id, int wait_status, Time now) {
   ++service.ends;
   service.exit_code = WIFEXITED(wait_status) ? WEXITSTATUS(wait_status) : -1;
   service.exit_signal = WIFSIGNALED(wait_status) ? WTERMSIG(wait_status) : 0;
-  service.health = ServiceHealth::kUnknown;
+  SetHealth(service, ServiceHealth::kUnknown);
   const std::string how = DescribeWaitStatus(wait_status);
   if (auto* stopping = std::get_if<Stopping>(&service.state)) {
     const Stopping stop = std::exchange(*stopping, {});
@@ -362,6 +362,10 @@ void ServiceGraph::Probed(ServiceId id, bool passed, std::string_view why, Time 
   Advance(now);
 }
 
+void ServiceGraph::SetHealth(Service& service, ServiceHealth health) {
+  if (std::exchange(service.health, health) != health) ++health_changes_;
+}
+
 void ServiceGraph::HealthProbed(Service& service, bool passed, std::string_view why, Time now) {
   if (!service.config->health) return;
   Up& up = std::get<Up>(service.state);
@@ -375,14 +379,14 @@ void ServiceGraph::HealthProbed(Service& service, bool passed, std::string_view 
       Say(service, LogLevel::kInfo, "healthy again");
       service.detail.clear();
     }
-    service.health = ServiceHealth::kHealthy;
+    SetHealth(service, ServiceHealth::kHealthy);
     return;
   }
   service.successes_in_row = 0;
   if (now < up.since + health.start_period) return;
   if (++service.failures_in_row < health.unhealthy_after) return;
   const bool news = service.health != ServiceHealth::kUnhealthy;
-  service.health = ServiceHealth::kUnhealthy;
+  SetHealth(service, ServiceHealth::kUnhealthy);
   service.detail = "unhealthy: " + std::string(why);
   if (news) Say(service, LogLevel::kWarning, service.detail);
   if (health.restart_unhealthy) {

@@ -119,6 +119,8 @@ class ServiceGraph {
   // Services that wait for the host's part have started without it.
   bool too_late_to_configure() const { return configured_late_; }
   bool any_running() const { return !by_pid_.empty(); }
+  // How often the health of a service has become another.
+  uint64_t health_changes() const { return health_changes_; }
 
   std::optional<ServiceId> Find(std::string_view name) const;
   std::optional<ServiceId> OfPid(pid_t pid) const;
@@ -211,6 +213,7 @@ class ServiceGraph {
   void Fail(Service& service, std::string why, Time now);
   void MainEnded(Service& service, const std::string& how, bool failure, Time now);
   void EndProbeOf(Service& service);
+  void SetHealth(Service& service, ServiceHealth health);
   void HealthProbed(Service& service, bool passed, std::string_view why, Time now);
   void TimePassedFor(Service& service, Time now);
   bool Admits(const Service& service, bool failure) const;
@@ -221,6 +224,7 @@ class ServiceGraph {
   std::vector<Service> services_;
   std::unordered_map<pid_t, ServiceId> by_pid_;
   std::vector<ServiceAction> actions_;
+  uint64_t health_changes_ = 0;
   bool configured_ = false;
   bool configured_late_ = false;
   std::optional<Time> configure_deadline_;

@@ -167,6 +167,10 @@ void Supervisor::Run() {
     if (more_to_reap_) more_to_reap_ = Reap();
     const Time now = Deadline::Clock::now();
     if (const auto due = runner_.next_deadline(); due && now >= *due) runner_.TimePassed(now);
+    if (runner_.graph().health_changes() != health_told_) {
+      health_told_ = runner_.graph().health_changes();
+      agent_.Tell({.kind = ControlKind::kHealthChanged});
+    }
     if (shutdown_.begun() && !runner_.any_running()) Do(shutdown_.ServicesDown());
     Do(shutdown_.TimePassed(Deadline::Clock::now()));
     FollowOthers();

@@ -84,6 +84,7 @@ class Supervisor {
   std::optional<Time> look_again_at_;  // only zombies are left, for their parents to reap
   int watched_control_ = -1;
   bool more_to_reap_ = false;
+  uint64_t health_told_ = 0;  // changes of services' health that the agent knows of
   std::optional<Time> armed_;
   LogLimiter deaths_{10, std::chrono::seconds(60)};
 };

@@ -10,13 +10,16 @@
 //                                                   there are, and each that comes later
 //   init → agent   kShuttingDown                    once, when the staged shutdown begins
 //   init → agent   kGoingDown                       once, when only the agent is left: the end
+//   init → agent   kHealthChanged × n               the health of a service is another:
+//   ServiceVerb's
+//                                                   kList says which
 //
 //   agent → init   kShutdown                        the host asked for it
 //
 // One packet is one ControlPacket, in host byte order: both ends come from one build and run on one
 // machine. A packet of another size or an unknown kind is dropped by the receiver. Neither end
 // blocks on the other: a full socket loses the packet, and the sender logs that. PID 1's has room
-// for all that it sends in a life of the agent.
+// for all that it sends in a life of the agent, and for thousands of kHealthChanged left unread.
 #ifndef BERTH_PROTOCOL_BASE_CONTROL_H_
 #define BERTH_PROTOCOL_BASE_CONTROL_H_
 
@@ -46,6 +49,7 @@ enum class ControlKind : uint32_t {
   kShuttingDown = 3,
   kShutdown = 4,
   kGoingDown = 5,
+  kHealthChanged = 9,
   // With descriptors (SCM_RIGHTS), of which PID 1 keeps copies:
   kLogRing = 6,    // the ring (log_ring.h)
   kLogSyslog = 7,  // /dev/log

@@ -10,6 +10,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "protocol/base/agent_settings.h"
 #include "protocol/base/control.h"
 #include "protocol/base/service_control.h"
 
@@ -18,6 +19,7 @@ namespace berth::wire {
 using std::chrono_literals::operator""s;
 using std::chrono_literals::operator""ms;
 using std::chrono_literals::operator""h;
+using std::chrono_literals::operator""min;
 
 // Guest port on which the agent listens. PID 1 listens on it for the agent, and knows nothing of
 // the wire: the number is base's.
@@ -68,6 +70,27 @@ constexpr bool IsErrno(int errnum) { return errnum >= 0 && errnum <= kMaxErrno; 
 constexpr bool FitsClock(uint64_t us) { return us <= INT64_MAX / 1000; }
 // Connections that follow at once: one more, and the oldest is closed.
 inline constexpr int kMaxFollowers = 4;
+
+// Health, of init.toml and of a VM's spec together.
+inline constexpr int kMaxHealthChecks = static_cast<int>(berth::kMaxHealthChecks);
+inline constexpr int kMaxHealthRows = kMaxHealthChecks + kMaxServices;  // HealthReply.checks
+// Names of checks, "service:" in front where they are PID 1's.
+inline constexpr size_t kMaxHealthNameBytes = berth::kMaxHealthNameBytes + 16;
+inline constexpr size_t kMaxHealthTextBytes = 256;       // HealthReply.Check.result, services_why
+inline constexpr size_t kMaxHealthOutputBytes = 4096;    // HealthReply.Check.output
+inline constexpr size_t kMaxHttpReplyBytes = 64 * 1024;  // of an HTTP check, head and body
+inline constexpr auto kHealthBellPause = 1s;             // between two HealthChanged, at least
+
+// Time and entropy.
+inline constexpr int kClockSamples = 5;
+inline constexpr auto kClockStepThreshold = 100ms;  // less is not worth a step
+inline constexpr size_t kMinReseedBytes = 32;       // Reseed.seed
+inline constexpr size_t kMaxReseedBytes = 256;
+
+// File systems.
+inline constexpr auto kDefaultFreezeTimeout = 10s;  // where Freeze.timeout_ms is 0
+inline constexpr auto kMaxFreezeTimeout = 10min;    // Freeze.timeout_ms
+inline constexpr int kMaxFreezeMounts = 256;        // FreezeReply.mounts
 
 inline constexpr auto kHandshakeTimeout = 10s;  // from the connection to the peer's whole Hello
 inline constexpr auto kFrameTimeout = 30s;      // from the first byte of a frame to its last

@@ -10,11 +10,11 @@ namespace berth::cli {
 namespace {
 
 std::string RenderList(const json& vms) {
-  Table table({"NAME", "STATE", "AGENT", "PID", "CPUS", "MEMORY", "SINCE", "WHY"});
+  Table table({"NAME", "STATE", "HEALTH", "AGENT", "PID", "CPUS", "MEMORY", "SINCE", "WHY"});
   for (const json& vm : vms) {
     const std::string state =
         vm.value("state", "") + (vm.value("paused", false) ? " (paused)" : "");
-    table.Add({vm.value("name", ""), state, vm.value("agent", ""),
+    table.Add({vm.value("name", ""), state, vm.value("health", "-"), vm.value("agent", ""),
                vm.contains("hypervisor_pid") ? std::to_string(vm.value("hypervisor_pid", 0)) : "",
                std::to_string(vm.value("vcpus", 0)),
                fmt::format("{} MiB", vm.value("memory_mib", 0)),

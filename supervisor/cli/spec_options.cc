@@ -40,6 +40,8 @@ void AddSpecOptions(CLI::App* app, SpecOptions& options) {
                   "file: TOML to add to the guest's init.toml at each boot; nothing secret");
   app->add_option("--log-limit", options.log_limit,
                   "what is kept of the guest's logs: 64, 64M or 1G; default: 64M");
+  app->add_option("--health", options.health,
+                  "file: a JSON object of health checks by name, run by the guest's agent");
   AddDuration(app, "--launch-timeout", options.launch_ms, "for the hypervisor to come up");
   AddDuration(app, "--ready-timeout", options.ready_ms, "for the guest to say Ready");
   AddDuration(app, "--stop-timeout", options.stop_ms, "for the guest to power off");
@@ -71,6 +73,16 @@ std::string ReadGuestConfig(const std::string& path) {
     throw CLI::ValidationError("--guest-config: " + path + " is not UTF-8");
   }
   return std::move(*text);
+}
+
+json ReadHealthFile(const std::string& path) {
+  const auto text = ReadFile(path.c_str(), kMaxSpecJsonBytes);
+  if (!text) throw CLI::ValidationError("--health: " + path + ": " + text.error().Message());
+  json checks = json::parse(*text, nullptr, false);
+  if (!checks.is_object()) {
+    throw CLI::ValidationError("--health: " + path + " is no JSON object of checks by name");
+  }
+  return checks;
 }
 
 json ParseDisk(const std::string& text) {
@@ -117,6 +129,7 @@ json ToSpec(const std::string& name, const SpecOptions& options) {
   if (!options.log_limit.empty()) {
     spec["logs"]["max_bytes"] = ParseMemoryMib(options.log_limit) * 1024 * 1024;
   }
+  if (!options.health.empty()) spec["health"] = ReadHealthFile(options.health);
   if (options.launch_ms) spec["timeouts_ms"]["launch"] = *options.launch_ms;
   if (options.ready_ms) spec["timeouts_ms"]["boot"] = *options.ready_ms;
   if (options.stop_ms) spec["timeouts_ms"]["stop"] = *options.stop_ms;

@@ -24,6 +24,7 @@ struct SpecOptions {
   std::string machine;
   std::string accel;
   std::string hypervisor;
+  std::string health;        // a file
   std::string guest_config;  // a file
   std::string log_limit;
   std::optional<uint64_t> launch_ms;
@@ -39,6 +40,8 @@ nlohmann::json ToSpec(const std::string& name, const SpecOptions& options);
 // What a file says, for the spec: at most kMaxGuestConfigBytes of UTF-8. Throws
 // CLI::ValidationError.
 std::string ReadGuestConfig(const std::string& path);
+// A JSON object of health checks by name. Throws CLI::ValidationError.
+nlohmann::json ReadHealthFile(const std::string& path);
 // "/path", "/path,ro", "/path,format=qcow2,serial=data".
 nlohmann::json ParseDisk(const std::string& text);
 // MiB: "256", "256M", "2G". Throws CLI::ValidationError.

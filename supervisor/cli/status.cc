@@ -74,6 +74,7 @@ std::string RenderStatus(const json& vm) {
         out, "guest",
         instance.contains("kernel_release") ? "Linux " + instance.value("kernel_release", "") : "");
     Line(out, "agent", Agent(instance));
+    Line(out, "health", vm.value("health", ""));
     if (instance.value("vsock_restarts", 0) > 0) {
       Line(out, "vsock", fmt::format("restarted {} times", instance.value("vsock_restarts", 0)));
     }

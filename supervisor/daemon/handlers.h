@@ -14,15 +14,19 @@ using HandlerResult = boost::asio::awaitable<Outcome<Answer>>;
 HandlerResult HostDoctor(Service& service, json params, Caller caller);
 HandlerResult HostInfo(Service& service, json params, Caller caller);
 HandlerResult VmAttach(Service& service, json params, Caller caller);
+HandlerResult VmClock(Service& service, json params, Caller caller);
 HandlerResult VmConsole(Service& service, json params, Caller caller);
 HandlerResult VmCopy(Service& service, json params, Caller caller);
 HandlerResult VmCreate(Service& service, json params, Caller caller);
 HandlerResult VmEventsTail(Service& service, json params, Caller caller);
 HandlerResult VmExec(Service& service, json params, Caller caller);
 HandlerResult VmForward(Service& service, json params, Caller caller);
+HandlerResult VmFreeze(Service& service, json params, Caller caller);
+HandlerResult VmHealth(Service& service, json params, Caller caller);
 HandlerResult VmKill(Service& service, json params, Caller caller);
 HandlerResult VmList(Service& service, json params, Caller caller);
 HandlerResult VmLogPage(Service& service, json params, Caller caller);
+HandlerResult VmOnline(Service& service, json params, Caller caller);
 HandlerResult VmPause(Service& service, json params, Caller caller);
 HandlerResult VmRemove(Service& service, json params, Caller caller);
 HandlerResult VmResume(Service& service, json params, Caller caller);
@@ -32,6 +36,7 @@ HandlerResult VmStart(Service& service, json params, Caller caller);
 HandlerResult VmStats(Service& service, json params, Caller caller);
 HandlerResult VmStatus(Service& service, json params, Caller caller);
 HandlerResult VmStop(Service& service, json params, Caller caller);
+HandlerResult VmThaw(Service& service, json params, Caller caller);
 HandlerResult VmWait(Service& service, json params, Caller caller);
 
 // The instance of a VM whose guest can be spoken to, or why it cannot: not Running, or paused.

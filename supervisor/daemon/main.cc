@@ -21,6 +21,7 @@
 
 #include "protocol/base/io.h"
 #include "protocol/wire/handshake.h"
+#include "supervisor/daemon/clock_watch.h"
 #include "supervisor/daemon/log_archive.h"
 #include "supervisor/daemon/paths.h"
 #include "supervisor/daemon/real_host.h"
@@ -87,7 +88,7 @@ void EndLeftovers(const StateDir& state_dir) {
 }
 
 awaitable<void> UntilSignal(lifecycle::Fleet& fleet, Server& server, asio::signal_set& signals,
-                            std::chrono::seconds grace) {
+                            ClockWatch& clock, std::chrono::seconds grace) {
   boost::system::error_code code;
   const int signal = co_await signals.async_wait(asio::redirect_error(asio::use_awaitable, code));
   spdlog::info("berthd: SIG{}: stopping all VMs", sigabbrev_np(signal));
@@ -105,6 +106,7 @@ awaitable<void> UntilSignal(lifecycle::Fleet& fleet, Server& server, asio::signa
       }(fleet, signals),
       asio::detached);
   co_await fleet.Shutdown(grace);
+  clock.Stop();
   signals.cancel();
   server.CloseAll();
 }
@@ -130,10 +132,12 @@ int Run(const Options& options) {
       fleet, state_dir->path(), socket, MonotonicNs(), [&] { return host.Doctor(socket); }, logs};
   Server server(io.get_executor(), service, {.socket = socket, .group = *group});
   if (auto listening = server.Listen(); !listening) return FailToStart(listening.error());
+  ClockWatch clock(io.get_executor(), [&] { host.ClockChanged(); });
+  clock.Start();
   asio::signal_set signals(io, SIGTERM, SIGINT);
-  asio::co_spawn(io,
-                 UntilSignal(fleet, server, signals, std::chrono::seconds(options.stop_timeout_s)),
-                 asio::detached);
+  asio::co_spawn(
+      io, UntilSignal(fleet, server, signals, clock, std::chrono::seconds(options.stop_timeout_s)),
+      asio::detached);
   spdlog::info("berthd {} listening on {}, state in {}; VMs and events are kept in memory only",
                wire::BuildId(), socket, state_dir->path());
   if (options.ready_fd >= 0) {

@@ -91,6 +91,19 @@ constexpr Param kService[] = {
     {"service", kString, false, "one of the guest's; not with ls"},
     {"timeout_ms", kCount, false, "for the service to get there, at most 3600000; default: 90000"}};
 
+constexpr Param kClockParams[] = {
+    kName, {"set", kFlag, false, "set it, also where it is off by less than berthd minds"}};
+
+constexpr Param kFreezeParams[] = {
+    kName,
+    {"timeout_ms", kCount, false,
+     "then the guest's agent thaws by itself; at most 600000, default: 10000"}};
+
+constexpr Param kHealthParams[] = {
+    kName,
+    {"seen", kString, false, "as an earlier answer gave it: wait for something else"},
+    {"follow_ms", kCount, false, "how long to wait for that, at most 60000; default: not at all"}};
+
 constexpr Method kMethods[] = {
     {"compute.host.doctor",
      "Checks what this host needs to run VMs.",
@@ -107,6 +120,11 @@ constexpr Method kMethods[] = {
     {"compute.vm.attach", "Goes back into a session that was started with detach.", kAttach,
      "session", "{handover: true}; as compute.vm.exec, with ExecAttach in ExecStart's stead",
      VmAttach, true, true},
+    {"compute.vm.clock", "Measures how far a guest's clock is off, and sets it where asked to.",
+     kClockParams, "clock",
+     "{offset_ms, error_ms, stepped, own_time, why}: the guest's clock less the host's, before a "
+     "step",
+     VmClock},
     {"compute.vm.console", "The end of a VM's console log.", kConsole, "console",
      "{text, truncated}", VmConsole},
     {"compute.vm.copy", "Copies a file or a tree between host and guest.", kCopy, "copy",
@@ -130,6 +148,15 @@ constexpr Method kMethods[] = {
      "{handover: true}; behind this line comes one byte with a descriptor (SCM_RIGHTS): the "
      "connection to the guest's agent, on which Hello and Forward have been sent",
      VmForward, false, true},
+    {"compute.vm.freeze", "Holds all writes to a guest's file systems on block devices.",
+     kFreezeParams, "frozen",
+     "{mounts: an array of {path, type, frozen, why}, timeout_ms}; the guest's claim", VmFreeze,
+     true},
+    {"compute.vm.health", "The health of a VM: its agent, and the checks that its guest runs.",
+     kHealthParams, "health",
+     "{vm, health: healthy | unhealthy | unknown, seen, fresh, checks, guest_ms}: a row for each "
+     "check, `agent` first; but for that one, the guest's claim",
+     VmHealth},
     {"compute.vm.kill", "Ends a VM at once.", kJustName, "vm", "the VM as status shows it", VmKill,
      true},
     {"compute.vm.list", "All VMs.", {}, "vms", "an array, by name", VmList},
@@ -145,6 +172,10 @@ constexpr Method kMethods[] = {
      "not kept any more; `note`: why there may be less than expected, or null. An answer may hold "
      "no record and yet not be the end",
      VmLogPage},
+    {"compute.vm.online", "Brings processors and memory of a guest online that were plugged.",
+     kJustName, "online",
+     "{cpus, memory_blocks, failed}: {before, after, present} each; the guest's claim", VmOnline,
+     true},
     {"compute.vm.pause", "Holds a Running VM's processors still.", kJustName, "vm",
      "the VM as status shows it", VmPause, true},
     {"compute.vm.remove", "Forgets a VM that is not up and removes its directory.", kRemove,
@@ -173,6 +204,8 @@ constexpr Method kMethods[] = {
      "spec, state, why, processes, agent, boot timeline, last transitions", VmStatus},
     {"compute.vm.stop", "Stops a VM in order, by force where that takes too long.", kStop, "vm",
      "the VM as status shows it", VmStop, true},
+    {"compute.vm.thaw", "Lets a frozen guest's writes go on.", kJustName, "thawed",
+     "{mounts}: how many were frozen; the guest's claim", VmThaw, true},
     {"compute.vm.wait", "Waits until a VM reaches one of some states.", kWait, "reached",
      "{state, guest_exit}: the one that was reached; and, of a VM that ended, what its guest said",
      VmWait},

@@ -151,12 +151,20 @@ awaitable<Outcome<std::shared_ptr<lifecycle::Instance>>> RealHost::Launch(
   if (!shim) co_return failed(Kind::kStartFailed, shim.error());
   auto instance = std::make_shared<ShimInstance>(
       executor_,
-      ShimInstance::Parts{backend, paths,
-                          fmt::format("{} ({})", Name(launch->accel.accel), launch->accel.reason),
-                          std::move(*shim), std::move(*ready), spec.guest_config, logs_.Of(spec)},
+      ShimInstance::Parts{
+          backend, paths, fmt::format("{} ({})", Name(launch->accel.accel), launch->accel.reason),
+          std::move(*shim), std::move(*ready), spec.guest_config, spec.health, logs_.Of(spec)},
       std::move(changed));
   instance->Start();
+  std::erase_if(instances_, [](const auto& each) { return each.expired(); });
+  instances_.push_back(instance);
   co_return std::shared_ptr<lifecycle::Instance>(std::move(instance));
+}
+
+void RealHost::ClockChanged() {
+  for (const auto& each : instances_) {
+    if (const auto instance = each.lock()) instance->HostClockChanged();
+  }
 }
 
 awaitable<std::vector<daemon::Check>> RealHost::Doctor(std::string socket) {

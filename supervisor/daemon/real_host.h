@@ -21,6 +21,8 @@
 
 namespace berth::daemon {
 
+class ShimInstance;
+
 // What a VM's logs may come to, with room for its records.
 inline constexpr uint64_t kVmDiskBytes = 16ULL * 1024 * 1024;
 
@@ -35,6 +37,9 @@ class RealHost : public lifecycle::Host {
   boost::asio::awaitable<lifecycle::Outcome<std::shared_ptr<lifecycle::Instance>>> Launch(
       VmSpec spec, std::function<void()> changed, Deadline deadline) override;
 
+  // Its clock was set, or it has slept: the guests' are to be looked at.
+  void ClockChanged();
+
   boost::asio::awaitable<std::vector<daemon::Check>> Doctor(std::string socket);
 
  private:
@@ -47,6 +52,7 @@ class RealHost : public lifecycle::Host {
   const StateDir& state_dir_;
   LogArchive& logs_;
   const std::string libexec_dir_;
+  std::vector<std::weak_ptr<ShimInstance>> instances_;
   std::optional<HostFacts> facts_;
   uint64_t tsc_khz_ = 0;
   std::map<std::string, std::string> verified_;  // image directory → identity of what was hashed

@@ -2,6 +2,7 @@
 #include "supervisor/daemon/render_vm.h"
 
 #include "protocol/base/clock.h"
+#include "supervisor/daemon/render_health.h"
 
 namespace berth::daemon {
 
@@ -35,6 +36,8 @@ json InstanceJson(const lifecycle::Instance& instance) {
               {"paused", view.paused},
               {"vsock_restarts", view.vsock_restarts},
               {"agent", {{"state", Name(view.agent)}, {"why", view.agent_why}}}};
+  if (!view.health.rows.empty()) out["health"] = HealthJson(view.health);
+  if (view.clock) out["clock"] = ClockJson(*view.clock);
   if (!view.vsock_lost.empty()) out["vsock_lost"] = view.vsock_lost;
   if (view.ready) {
     json& agent = out["agent"];
@@ -75,10 +78,12 @@ json VmSummaryJson(const lifecycle::Vm& vm) {
               {"vcpus", vm.spec().vcpus},
               {"memory_mib", vm.spec().memory_mib},
               {"paused", false},
-              {"agent", ""}};
+              {"agent", ""},
+              {"health", "-"}};
   if (const auto instance = vm.instance()) {
     out["paused"] = instance->view().paused;
     out["agent"] = Name(instance->view().agent);
+    out["health"] = HealthWord(instance->view());
     if (const auto& launched = instance->view().launched) {
       out["shim_pid"] = launched->shim_pid;
       out["hypervisor_pid"] = launched->hypervisor_pid;

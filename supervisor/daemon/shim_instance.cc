@@ -36,6 +36,8 @@ constexpr size_t kEvidenceBytes = 64 * 1024;
 // Of one guest, in a minute. An honest one has two to tell in its life, and 20 kills for want of
 // memory a minute, of which the last 16 may come twice.
 constexpr int kMaxGuestEvents = 64;
+// One for each time that its health was asked for.
+constexpr int kMaxHealthBells = 240;
 
 UniqueFd OpenPidfd(int pid) {
   return UniqueFd(pid > 0 ? static_cast<int>(syscall(SYS_pidfd_open, pid, 0)) : -1);
@@ -62,8 +64,10 @@ ShimInstance::ShimInstance(asio::any_io_executor executor, Parts parts,
       shim_pidfd_(executor, parts.shim.pidfd.Release()),
       ready_(std::move(parts.ready)),
       guest_config_(std::move(parts.guest_config)),
+      health_checks_(std::move(parts.health)),
       logs_(std::move(parts.logs)),
-      guest_events_(kMaxGuestEvents, std::chrono::minutes(1)) {
+      guest_events_(kMaxGuestEvents, std::chrono::minutes(1)),
+      health_bells_(kMaxHealthBells, std::chrono::minutes(1)) {
   ready_->set_configure_follows(!guest_config_.empty());
 }
 
@@ -73,6 +77,7 @@ void ShimInstance::Start() {
   asio::co_spawn(executor_, FollowShim(self), asio::detached);
   asio::co_spawn(executor_, FollowReady(self), asio::detached);
   asio::co_spawn(executor_, FollowAgent(self), asio::detached);
+  asio::co_spawn(executor_, TendGuest(self), asio::detached);
   FollowLogs();
 }
 
@@ -204,6 +209,8 @@ awaitable<Result<>> ShimInstance::SetPaused(bool paused, Deadline deadline) {
                      : co_await backend_.Resume(paths_, deadline);
   if (done) {
     view_.paused = paused;
+    // It stood still, its clock and its random pool with it.
+    if (!paused) MakeDue(kReseed | kClock);
     Changed();
   }
   co_return done;

@@ -33,7 +33,8 @@ class ShimInstance : public lifecycle::Instance, public std::enable_shared_from_
     std::string accelerator;
     Spawned shim;
     std::unique_ptr<guest::ReadyListener> ready;
-    std::string guest_config;  // for the guest's PID 1; empty: none
+    std::string guest_config;         // for the guest's PID 1; empty: none
+    std::vector<HealthCheck> health;  // for the guest's agent
     VmLogsPtr logs;
   };
   ShimInstance(boost::asio::any_io_executor executor, Parts parts, std::function<void()> changed);
@@ -57,6 +58,11 @@ class ShimInstance : public lifecycle::Instance, public std::enable_shared_from_
                                                                 uint32_t since,
                                                                 v1::Envelope::BodyCase answer,
                                                                 Deadline deadline) override;
+  boost::asio::awaitable<lifecycle::Outcome<lifecycle::ClockReport>> LookAtClock(
+      lifecycle::ClockAction action, Deadline deadline) override;
+
+  // The host's clock was set, or the host slept: the guest's is to be looked at.
+  void HostClockChanged() { MakeDue(kReseed | kClock); }
 
  private:
   using Self = std::shared_ptr<ShimInstance>;
@@ -64,6 +70,18 @@ class ShimInstance : public lifecycle::Instance, public std::enable_shared_from_
   static boost::asio::awaitable<void> ReapShim(Self self);
   static boost::asio::awaitable<void> FollowReady(Self self);
   static boost::asio::awaitable<void> FollowAgent(Self self);
+  // Asks and tells a guest of generation 3 what is due (shim_instance_tend.cc).
+  static boost::asio::awaitable<void> TendGuest(Self self);
+
+  // What there is to do for a guest that can be spoken to; bits of due_.
+  enum Due : uint32_t { kConfigureHealth = 1, kFetchHealth = 2, kReseed = 4, kClock = 8 };
+  void MakeDue(uint32_t what);
+  // What of `due` could not be done, and why.
+  boost::asio::awaitable<uint32_t> Tend(uint32_t due);
+  boost::asio::awaitable<Result<>> TendOne(Due what);
+  boost::asio::awaitable<Result<>> FetchHealth(Deadline deadline);
+  boost::asio::awaitable<Result<lifecycle::ClockReport>> SetClock(lifecycle::ClockAction action,
+                                                                  Deadline deadline);
 
   void Take(const shim::Event& event);
   void TakeReady(const guest::ReadyReport& report);
@@ -102,9 +120,12 @@ class ShimInstance : public lifecycle::Instance, public std::enable_shared_from_
   std::unique_ptr<shim::Client> client_;
   std::unique_ptr<guest::ReadyListener> ready_;
   const std::string guest_config_;
+  const std::vector<HealthCheck> health_checks_;
+  uint32_t due_ = 0;
   const VmLogsPtr logs_;
   std::shared_ptr<LogFollower> log_follower_;
   LogLimiter guest_events_;               // how many a guest may tell
+  LogLimiter health_bells_;               // how often it may ring for its health
   std::shared_ptr<wire::Channel> agent_;  // the standing connection, while there is one
   uint32_t agent_generation_ = 0;         // as its Hello there said
   std::string followed_;                  // the start of the agent whose events those are

@@ -189,6 +189,9 @@ awaitable<Result<>> ShimInstance::OpenFollow(wire::Channel& channel) {
 awaitable<Error> ShimInstance::FollowGuest(wire::Channel& channel) {
   if (auto opened = co_await OpenFollow(channel); !opened) co_return opened.error();
   SetAgent(AgentState::kUp, {});
+  if (agent_generation_ >= wire::kOperatorGeneration) {
+    MakeDue(kConfigureHealth | kFetchHealth | kReseed | kClock);
+  }
   v1::Envelope ping;
   ping.mutable_ping()->set_payload("berthd");
   std::optional<Deadline> pong_due;
@@ -220,7 +223,7 @@ awaitable<Error> ShimInstance::FollowGuest(wire::Channel& channel) {
 awaitable<Result<>> ShimInstance::TakeGuestEvent(wire::Channel& channel,
                                                  const v1::GuestEvent& event) {
   if (auto good = guest::CheckGuestEvent(event); !good) co_return good;
-  if (!guest_events_.Allow()) {
+  if (!(event.has_health_changed() ? health_bells_ : guest_events_).Allow()) {
     co_return Fail("guest-event", E2BIG, "the guest tells more events than it may");
   }
   if (event.has_going_down()) {
@@ -234,6 +237,11 @@ awaitable<Result<>> ShimInstance::TakeGuestEvent(wire::Channel& channel,
     Changed();
   } else if (event.has_oom_kill()) {
     TakeOomKill(event.seq(), event.oom_kill());
+  } else if (event.has_thawed_in_time()) {
+    ++view_.thaws;
+    Changed();
+  } else if (event.has_health_changed()) {
+    MakeDue(kFetchHealth);
   }
   // Acknowledged also where it is of a kind that we do not know: it has been heard.
   v1::Envelope ack;

@@ -5,6 +5,8 @@
 #include <array>
 #include <nlohmann/json.hpp>
 
+#include "supervisor/hypervisor/health_spec.h"
+
 namespace berth {
 namespace {
 
@@ -158,6 +160,11 @@ SpecMistakes Validate(const VmSpec& spec) {
                                               std::to_string(kMinLogBytes) + " to " +
                                               std::to_string(kMaxLogBytes)});
   }
+  for (const HealthCheck& check : spec.health) {
+    if (auto good = Validate(check); !good) {
+      mistakes.push_back({"health." + check.name, "is wrong: " + good.error().detail});
+    }
+  }
   for (const TimeoutRow& row : kTimeouts) {
     const auto value = spec.timeouts.*row.field;
     if (value.count() < 1 || value > kMaxPhaseTimeout) {
@@ -193,6 +200,7 @@ std::expected<VmSpec, SpecMistakes> VmSpecFromJson(const json& object) {
   auto accel = static_cast<size_t>(spec.accel);
   reader.OneOf("accel", kAccels, accel);
   spec.accel = static_cast<Accel>(accel);
+  if (const json* health = reader.Object("health")) spec.health = HealthFromJson(*health, mistakes);
   if (const json* timeouts = reader.Object("timeouts_ms")) {
     FieldReader fields(*timeouts, "timeouts_ms.", mistakes);
     for (const TimeoutRow& row : kTimeouts) {
@@ -231,6 +239,7 @@ json ToJson(const VmSpec& spec) {
   for (const auto& [name, text] : texts) {
     if (!text->empty()) object[name] = *text;
   }
+  if (!spec.health.empty()) object["health"] = ToJson(spec.health);
   object["disks"] = json::array();
   for (const DiskSpec& disk : spec.disks) object["disks"].push_back(ToJson(disk));
   for (const TimeoutRow& row : kTimeouts) {

@@ -17,6 +17,7 @@
 #include <string_view>
 #include <vector>
 
+#include "protocol/base/agent_settings.h"
 #include "protocol/base/result.h"
 #include "protocol/base/service_control.h"
 #include "supervisor/hypervisor/bounded_json.h"
@@ -94,6 +95,7 @@ struct VmSpec {
   // Nothing secret: the API shows it, and spec.json holds it.
   std::string guest_config = {};
   VmLogBounds logs = {};
+  std::vector<HealthCheck> health = {};  // run by the guest's agent, beside those of its init.toml
 
   friend bool operator==(const VmSpec&, const VmSpec&) = default;
 };

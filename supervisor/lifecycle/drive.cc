@@ -28,6 +28,9 @@ enum class Boot { kReady, kFailed, kHung, kStopAsked };
 constexpr auto kRefusalGrace = std::chrono::seconds(3);
 // Entries of the event log that one guest causes, in a minute.
 constexpr int kMaxGuestNotes = 10;
+// The same, of its health and its clock, so that neither drowns the other.
+constexpr int kMaxHealthNotes = 60;
+constexpr int kMaxClockNotes = 6;
 
 // Waits for what comes of a launch: first the hypervisor, then the guest's Ready.
 awaitable<Boot> AwaitBoot(VmPtr vm, InstancePtr instance, StartPhase* phase) {
@@ -161,11 +164,21 @@ class Changes {
   // The guest may have been faster than the look that this is the first of.
   void ForgetWhatTheGuestSaid() {
     seen_.refusals = 0;
+    seen_.clock_reports = 0;
     seen_.oom_kills = 0;
   }
 
   void NoteSince(Vm& vm, const Instance::View& view) {
     const Seen before = std::exchange(seen_, Seen(view));
+    NoteHealth(vm, view);
+    if (view.clock && view.clock_reports != before.clock_reports) {
+      NoteBounded(vm, EntryKind::kClock, Explain(*view.clock), std::nullopt, clock_notes_);
+    }
+    if (view.thaws != before.thaws) {
+      NoteOfGuest(vm, EntryKind::kGuest,
+                  "warning: its file systems were thawed by its agent: nobody had thawed them in "
+                  "time");
+    }
     if (view.configure_refusals != before.refusals) {
       NoteOfGuest(vm, EntryKind::kGuest,
                   "warning: PID 1 did not take the guest configuration: " + view.configure_refused);
@@ -203,6 +216,8 @@ class Changes {
           id(view.ready ? view.ready->instance_id : ""),
           restarts(view.vsock_restarts),
           refusals(view.configure_refusals),
+          clock_reports(view.clock_reports),
+          thaws(view.thaws),
           oom_kills(view.oom_kill_count),
           vsock_lost(!view.vsock_lost.empty()),
           logs_dropped(!view.log_trouble.empty()) {}
@@ -210,6 +225,8 @@ class Changes {
     std::string id;
     uint32_t restarts;
     uint32_t refusals;
+    uint32_t clock_reports;
+    uint32_t thaws;
     uint64_t oom_kills;
     bool vsock_lost;
     bool logs_dropped;
@@ -217,15 +234,33 @@ class Changes {
 
   void NoteOfGuest(Vm& vm, EntryKind kind, std::string why,
                    std::optional<uint64_t> count = std::nullopt) {
-    if (!guest_notes_.Allow()) return;
-    if (const long left_out = guest_notes_.TakeSuppressed(); left_out > 0) {
+    NoteBounded(vm, kind, std::move(why), count, guest_notes_);
+  }
+
+  static void NoteBounded(Vm& vm, EntryKind kind, std::string why, std::optional<uint64_t> count,
+                          LogLimiter& limiter) {
+    if (!limiter.Allow()) return;
+    if (const long left_out = limiter.TakeSuppressed(); left_out > 0) {
       why = fmt::format("({} entries of this guest were left out) {}", left_out, why);
     }
     vm.Note(kind, std::move(why), count);
   }
 
+  void NoteHealth(Vm& vm, const Instance::View& view) {
+    if (view.health.version == health_version_) return;
+    health_version_ = view.health.version;
+    for (std::string& line : HealthNews(health_, view.health.rows)) {
+      NoteBounded(vm, EntryKind::kHealth, std::move(line), std::nullopt, health_notes_);
+    }
+    health_ = view.health.rows;
+  }
+
   Seen seen_;
+  std::vector<HealthRow> health_;  // as noted; a change before the first look is one too
+  uint64_t health_version_ = 0;
   LogLimiter guest_notes_{kMaxGuestNotes, std::chrono::minutes(1)};
+  LogLimiter health_notes_{kMaxHealthNotes, std::chrono::minutes(1)};
+  LogLimiter clock_notes_{kMaxClockNotes, std::chrono::minutes(1)};
 };
 
 awaitable<void> Watch(VmPtr vm) {

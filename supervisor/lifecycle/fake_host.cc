@@ -67,6 +67,13 @@ awaitable<Outcome<v1::Envelope>> FakeInstance::Call(v1::Envelope request, uint32
   co_return call_outcome;
 }
 
+awaitable<Outcome<ClockReport>> FakeInstance::LookAtClock(ClockAction action,
+                                                          Deadline /*deadline*/) {
+  constexpr const char* kActions[] = {"clock look", "clock set where off", "clock set"};
+  asked.push_back(kActions[static_cast<size_t>(action)]);
+  co_return clock_outcome;
+}
+
 void FakeInstance::Change(const std::function<void(struct View&)>& how) {
   how(view_);
   changed_();

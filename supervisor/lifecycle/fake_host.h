@@ -33,6 +33,9 @@ class FakeInstance : public Instance {
                                                      v1::Envelope::BodyCase answer,
                                                      Deadline deadline) override;
 
+  boost::asio::awaitable<Outcome<ClockReport>> LookAtClock(ClockAction action,
+                                                           Deadline deadline) override;
+
   // What happens to it.
   void Launch();
   void SayReady(std::string instance_id = "a1");
@@ -46,7 +49,8 @@ class FakeInstance : public Instance {
   std::optional<Error> guest_error;
   Outcome<> stream_outcome;
   Outcome<v1::Envelope> call_outcome;  // of any body
-  bool calls_hang = false;             // a call gets no answer until it is given up
+  Outcome<ClockReport> clock_outcome;
+  bool calls_hang = false;  // a call gets no answer until it is given up
   Evidence evidence;
 
   // What was asked of it.

@@ -22,6 +22,7 @@
 #include "protocol/proto/berth.pb.h"
 #include "supervisor/lifecycle/fault.h"
 #include "supervisor/lifecycle/guest_exit.h"
+#include "supervisor/lifecycle/health.h"
 #include "supervisor/shim/exit_record.h"
 
 namespace berth::lifecycle {
@@ -51,6 +52,9 @@ struct GuestReady {
   int64_t received_monotonic_ns = 0;  // of the host
 };
 
+// What is done about a guest's clock once it was looked at.
+enum class ClockAction : uint8_t { kLook, kSetWhereOff, kSet };
+
 enum class AgentState : uint8_t { kAwaited, kUp, kLost };
 std::string_view Name(AgentState state);
 
@@ -79,6 +83,10 @@ class Instance {
     // What its kernel killed for want of memory: how many, and the last of them, printable.
     uint64_t oom_kill_count = 0;
     std::deque<std::string> oom_kills;
+    GuestHealth health;                // as last heard; its rows stay when the agent is lost
+    std::optional<ClockReport> clock;  // the last that there is something to tell of
+    uint32_t clock_reports = 0;
+    uint32_t thaws = 0;       // that the guest's agent did because the time of a freeze was over
     std::string log_trouble;  // why log records cannot be kept at present; empty: they are
     std::string vsock_lost;   // why there is no vsock device any more; empty: there is
     bool Ended() const { return exit.has_value() || lost.has_value(); }
@@ -110,6 +118,11 @@ class Instance {
   virtual boost::asio::awaitable<Outcome<v1::Envelope>> Call(v1::Envelope request, uint32_t since,
                                                              v1::Envelope::BodyCase answer,
                                                              Deadline deadline) = 0;
+
+  // Measures how far the guest's clock is off, and sets it where `action` says so. What was done
+  // shows in the View too.
+  virtual boost::asio::awaitable<Outcome<ClockReport>> LookAtClock(ClockAction action,
+                                                                   Deadline deadline) = 0;
 
   // A connection to the guest's agent on which our Hello and `request` have been sent, which
   // decides what it is from there on.

@@ -43,6 +43,10 @@ std::string_view Name(EntryKind kind) {
       return "service";
     case EntryKind::kGuest:
       return "guest";
+    case EntryKind::kHealth:
+      return "health";
+    case EntryKind::kClock:
+      return "clock";
     case EntryKind::kRemoved:
       return "removed";
   }

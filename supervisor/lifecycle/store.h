@@ -40,6 +40,8 @@ enum class EntryKind : uint8_t {
   kForward,  // somebody was handed connections to a port or socket of the guest
   kService,  // somebody gave a service of the guest an order
   kGuest,    // the guest says something of itself
+  kHealth,   // the verdict of a check is another
+  kClock,    // the guest's clock was off
   kRemoved,
 };
 std::string_view Name(EntryKind kind);

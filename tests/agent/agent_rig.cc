@@ -50,6 +50,13 @@ Pipe::Pipe() {
   write.Reset(ends[1]);
 }
 
+int64_t RigClock::NowNs() const { return RealtimeNs() + offset_ns; }
+
+Result<> RigClock::Set(int64_t ns) {
+  offset_ns = ns - RealtimeNs();
+  return {};
+}
+
 TestCgroup::TestCgroup() {
   static std::atomic<int> made = 0;
   for (const std::string base : {"/sys/fs/cgroup", "/sys/fs/cgroup/unified"}) {
@@ -64,19 +71,21 @@ TestCgroup::TestCgroup() {
 
 TestCgroup::~TestCgroup() {
   if (path_.empty()) return;
-  // What a session left behind is on its way out.
+  // What a session or a check left behind is on its way out.
   Eventually([&] {
-    std::error_code ignored;
-    for (const auto& session :
-         std::filesystem::directory_iterator(path_ + "/berth.sessions", ignored)) {
-      if (session.is_directory()) rmdir(session.path().c_str());
+    for (const char* parent : {"/berth.sessions", "/berth.checks"}) {
+      std::error_code ignored;
+      for (const auto& each : std::filesystem::directory_iterator(path_ + parent, ignored)) {
+        if (each.is_directory()) rmdir(each.path().c_str());
+      }
+      rmdir((path_ + parent).c_str());
     }
-    rmdir((path_ + "/berth.sessions").c_str());
     return rmdir(path_.c_str()) == 0;
   });
 }
 
-AgentRig::AgentRig(agent::StatsSources stats) {
+AgentRig::AgentRig(agent::StatsSources stats, std::string program) {
+  if (program.empty()) program = BERTH_AGENT_PROGRAM;
   const auto endpoint = guest::UnixEndpoint(agent_path()).value();
   UniqueFd listener(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
   EXPECT_EQ(bind(listener.get(), endpoint.data(), static_cast<socklen_t>(endpoint.size())), 0);
@@ -98,7 +107,13 @@ AgentRig::AgentRig(agent::StatsSources stats) {
                                     .cgroup_root = cgroup_.path(),
                                     .configure_retry = std::chrono::milliseconds(1),
                                     .kernel_log = kernel_log_path(),
-                                    .stats = std::move(stats)});
+                                    .stats = std::move(stats),
+                                    .settings = settings_path(),
+                                    .program = std::move(program),
+                                    .random_device = "/dev/null",
+                                    .mountinfo = mountinfo_path(),
+                                    .devices = devices_path(),
+                                    .clock = clock_});
   agent_->Start();
   thread_ = std::thread([this] { context_.run(); });
 }

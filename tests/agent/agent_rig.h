@@ -5,6 +5,7 @@
 #ifndef BERTH_TESTS_AGENT_AGENT_RIG_H_
 #define BERTH_TESTS_AGENT_AGENT_RIG_H_
 
+#include <atomic>
 #include <boost/asio/io_context.hpp>
 #include <functional>
 #include <memory>
@@ -60,9 +61,18 @@ inline v1::ExecStart Shell(std::string script) {
   return Command({"/bin/sh", "-c", std::move(script)});
 }
 
+// The guest's realtime clock: the agent under test must not set this machine's.
+class RigClock : public agent::RealtimeClock {
+ public:
+  int64_t NowNs() const override;
+  Result<> Set(int64_t ns) override;
+  std::atomic<int64_t> offset_ns = 0;
+};
+
 class AgentRig {
  public:
-  explicit AgentRig(agent::StatsSources stats = {});
+  // `program` is what the agent runs for its chores; empty: the agent.
+  explicit AgentRig(agent::StatsSources stats = {}, std::string program = {});
   ~AgentRig();
 
   UniqueFd Connect() const;
@@ -84,6 +94,13 @@ class AgentRig {
   // What the agent reads as the kernel's log: a pipe.
   std::string kernel_log_path() const { return dir_ / "kmsg"; }
   int kernel_log() const { return kernel_log_.get(); }
+  // What PID 1 says to the agent.
+  std::string settings_path() const { return dir_ / "agent.settings"; }
+  // What the agent takes for /proc/self/mountinfo and /sys/devices/system: nothing, unless the
+  // test writes it there. Nothing of this machine is ever frozen.
+  std::string mountinfo_path() const { return dir_ / "mountinfo"; }
+  std::string devices_path() const { return dir_ / "devices"; }
+  RigClock& clock() const { return *clock_; }
   // In the agent's thread.
   int Connections();
   int Forwards();
@@ -94,6 +111,7 @@ class AgentRig {
 
  private:
   TempDir dir_;
+  std::shared_ptr<RigClock> clock_ = std::make_shared<RigClock>();
   TestCgroup cgroup_;  // gone after the agent
   UniqueFd control_;
   UniqueFd terminate_;  // eventfd

@@ -81,6 +81,11 @@ TEST(StatsTest, GroupsAreThoseOfTheirFolders) {
   EXPECT_EQ(reply.sessions(0).name(), "17");
 }
 
+// They were looked for in a folder of another name, which never is.
+TEST(StatsTest, SessionsAreLookedForWhereTheirCgroupsAreMade) {
+  EXPECT_EQ(agent::StatsSources().sessions, "/sys/fs/cgroup/berth.sessions");
+}
+
 TEST(StatsTest, TooManyGroupsAreCountedAndLeftOut) {
   const TempDir dir;
   for (int i = 0; i < wire::kMaxStatsGroups + 5; ++i) {

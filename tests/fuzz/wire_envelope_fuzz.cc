@@ -7,16 +7,19 @@
 
 #include "agent/exec_request.h"
 #include "agent/forward.h"
+#include "agent/health.h"
 #include "agent/service_link.h"
 #include "protocol/wire/channel.h"
 #include "protocol/wire/handshake.h"
 #include "protocol/wire/limits.h"
+#include "supervisor/daemon/render_health.h"
 #include "supervisor/daemon/render_service.h"
 #include "supervisor/daemon/render_stats.h"
 #include "supervisor/guest/call.h"
 #include "supervisor/guest/check_stats.h"
 #include "supervisor/guest/oom_kill.h"
 #include "supervisor/guest/ready_listener.h"
+#include "supervisor/guest/tend.h"
 #include "supervisor/lifecycle/guest_exit.h"
 
 namespace {
@@ -82,6 +85,34 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     const auto addresses = berth::agent::ForwardAddresses(message->forward());
     if (addresses) {
       for (const auto& each : *addresses) Require(Printable(each.text));
+    }
+  }
+  if (message->has_health_configure()) {
+    const auto checks = berth::agent::ToChecks(message->health_configure());
+    if (checks) {
+      // What the agent takes, it takes again from a file of its own.
+      const auto again =
+          berth::DecodeAgentSettings(berth::EncodeAgentSettings({.checks = *checks}));
+      Require(again && again->checks == *checks);
+    }
+  }
+  if (message->has_health_reply() && berth::guest::CheckHealthReply(message->health_reply())) {
+    const auto rows = berth::lifecycle::RowsOf(message->health_reply());
+    Require(rows.size() <= static_cast<size_t>(berth::wire::kMaxHealthRows));
+    for (const std::string& line : berth::lifecycle::HealthNews({}, rows)) Require(Printable(line));
+    for (const auto& row : berth::daemon::HealthJson(message->health_reply())) {
+      Require(Printable(row["name"].get<std::string>()));
+      Require(Printable(row["result"].get<std::string>()));
+    }
+  }
+  if (message->has_clock_reply()) {
+    const berth::guest::ClockSample sample{.before_ns = 1'700'000'000'000'000'000,
+                                           .guest_ns = message->clock_reply().realtime_ns(),
+                                           .after_ns = 1'700'000'000'000'000'000,
+                                           .round_trip_ns = 0};
+    if (const auto best = berth::guest::BestOffset(std::span(&sample, 1))) {
+      Require(Printable(berth::lifecycle::Explain(
+          {.offset_ns = best->offset_ns, .error_ns = best->error_ns, .stepped = true})));
     }
   }
   if (message->has_guest_event() && berth::guest::CheckGuestEvent(message->guest_event())) {

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/mountinfo.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace berth::agent {
+namespace {
+
+using testing::ElementsAre;
+using testing::IsEmpty;
+
+constexpr const char* kTable =
+    "21 1 254:0 / / rw,relatime shared:1 - ext4 /dev/vda rw\n"
+    "22 21 0:20 / /proc rw,nosuid - proc proc rw\n"
+    "23 21 0:21 / /merged rw - overlay overlay rw,lowerdir=/l,upperdir=/u\n"
+    "24 21 254:16 / /data\\040of\\134mine rw shared:2 master:3 - xfs /dev/vdb rw,attr2\n"
+    "25 21 254:32 / /image ro - erofs /dev/vdc ro\n"
+    "26 21 254:16 /sub /again ro - xfs /dev/vdb rw\n"
+    "27 24 7:0 / /data\\040of\\134mine/loop rw - ext4 /dev/loop0 rw\n";
+
+std::vector<std::string> PathsOf(const std::vector<MountRow>& rows) {
+  std::vector<std::string> paths;
+  for (const MountRow& row : rows) paths.push_back(row.path);
+  return paths;
+}
+
+TEST(MountinfoTest, RowsAreReadWithTheirEscapesUndone) {
+  const auto rows = ParseMountinfo(kTable, 100);
+  ASSERT_EQ(rows.size(), 7U);
+  EXPECT_EQ(rows[3].path, "/data of\\mine");
+  EXPECT_EQ(rows[3].device, "254:16");
+  EXPECT_EQ(rows[3].type, "xfs");
+  EXPECT_EQ(rows[3].source, "/dev/vdb");
+  EXPECT_FALSE(rows[3].read_only);
+  EXPECT_TRUE(rows[4].read_only);
+  EXPECT_FALSE(rows[5].read_only) << "the mount is, its file system is not";
+}
+
+TEST(MountinfoTest, LinesThatAreNotWholeAreLeftOut) {
+  EXPECT_THAT(ParseMountinfo("", 9), IsEmpty());
+  EXPECT_THAT(ParseMountinfo("21 1 254:0 / / rw,relatime", 9), IsEmpty());
+  EXPECT_THAT(ParseMountinfo("21 1 254:0 / relative rw - ext4 x rw\n\n-\n", 9), IsEmpty());
+  EXPECT_THAT(ParseMountinfo("21 1 254:0 / /a\\000b rw - ext4 x rw\n", 9), IsEmpty());
+  EXPECT_EQ(ParseMountinfo(kTable, 2).size(), 2U);
+}
+
+TEST(PlanFreezeTest, EachWritableDeviceOnceTheLastMountedFirst) {
+  const FreezePlan plan = PlanFreeze(ParseMountinfo(kTable, 100));
+  EXPECT_THAT(PathsOf(plan.freeze), ElementsAre("/data of\\mine/loop", "/again", "/"));
+  ASSERT_EQ(plan.skipped.size(), 2U);
+  EXPECT_EQ(plan.skipped[0].row.path, "/image");
+  EXPECT_EQ(plan.skipped[0].why, "read-only");
+  EXPECT_EQ(plan.skipped[1].row.type, "overlay");
+}
+
+}  // namespace
+}  // namespace berth::agent
