@@ -68,6 +68,7 @@ TEST_F(PowerTest, AFreezeSaysOfEachMountWhyItIsNotFrozen) {
 
 // The agent's only thread must not wait in a write: nobody could thaw any more.
 TEST_F(PowerTest, NothingIsFrozenWhileACopyWrites) {
+  Put(rig_.mountinfo_path(), "");
   v1::Envelope start;
   start.mutable_copy_start()->set_direction(v1::CopyStart::TO_GUEST);
   start.mutable_copy_start()->set_path(files_ / "new");
@@ -96,7 +97,6 @@ TEST_F(PowerTest, NoCopyWritesWhileSomethingIsFrozen) {
     start.mutable_copy_start()->set_path(files_ / "chores");
     RawClient client(rig.Connect());
     client.SendBytes(guest::EncodeOpening(start).value());
-    EXPECT_TRUE(client.ReadMessage().has_hello());
     return client.ReadMessage();
   };
   ASSERT_EQ(
