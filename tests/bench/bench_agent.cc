@@ -2,8 +2,9 @@
 //
 // berth-agent beside what people use today, in one guest and one run: qemu-guest-agent over
 // virtio-serial, and dropbear over user networking. usage: berth-bench-agent BIN_DIR IMAGES_DIR
-// GUEST_BIN_DIR [--json FILE] [--rounds N] [--mib N] [--sessions N]
+// GUEST_BIN_DIR [--json FILE] [--rounds N] [--mib N] [--sessions N] [--lines N]
 #include <fmt/format.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -25,12 +26,14 @@ namespace {
 
 constexpr const char* kPeer = "/usr/lib/berth-bench/bench-peer";
 constexpr const char* kVm = "bench";
+constexpr auto kLogPatience = std::chrono::minutes(3);
 
 struct Options {
   std::string guest_bin_dir;
   int rounds = 100;
   int mib = 64;
   int sessions = 100;
+  int lines = 300'000;
 };
 
 double MsOf(auto&& action) {
@@ -192,6 +195,56 @@ void MeasureMany(const Options& options, Guest& guest, std::vector<Row>& rows) {
                   "against berth-agent; those that it refuses included"});
 }
 
+std::string BinBerth(const e2e::Host& host) {
+  return e2e::BinDir() + "/berth --socket " + host.socket();
+}
+
+// From a service's stdout to the host's disk: until a follower of the store has the last line.
+void MeasureLogs(const Options& options, e2e::Host& host, Guest& guest, std::vector<Row>& rows) {
+  const std::string last = std::to_string(options.lines);
+  auto follower = host.StartBerth(
+      {"logs", "-f", "--no-time", "--source", "talker", "--grep", "^(begin|" + last + ")$", kVm},
+      {.timeout = kLogPatience + std::chrono::seconds(30)});
+  const auto say = [&](const std::string& program) {
+    const auto said = RunExec(
+        guest.vsock,
+        {"/bin/sh", "-c", "until [ -p /run/say ]; do sleep 0.1; done; " + program + " >/run/say"});
+    if (said.code != 0) Die("the service does not listen");
+  };
+  say("echo begin");
+  if (!follower->WaitForOutput("begin\n", Deadline::In(kLogPatience))) Die("no line comes");
+  const double seconds = MsOf([&] {
+                           say("seq 1 " + last);
+                           if (!follower->WaitForOutput(last + "\n", Deadline::In(kLogPatience))) {
+                             Die("the last line does not come");
+                           }
+                         }) /
+                         1e3;
+  follower->Signal(SIGTERM);
+  follower->Wait(Deadline::In(std::chrono::seconds(30)));
+  const e2e::Outcome count = e2e::RunCommand(
+      {"sh", "-c",
+       fmt::format("{} logs --no-time --source talker {} | grep -c '^talker: [0-9]*$'",
+                   BinBerth(host), kVm)},
+      {.timeout = kLogPatience});
+  if (count.out != last + "\n") Die("of " + last + " lines are there: " + count.out);
+  uint64_t bytes = 0;
+  for (int i = 1; i <= options.lines; ++i) bytes += std::to_string(i).size() + 1;
+  const UniqueFd peer = Dial(guest.vsock, kPeerPort);
+  const double floor_seconds = MsOf([&] { MoveRaw(peer.get(), 'o', bytes); }) / 1e3;
+  const double mib = static_cast<double>(bytes) / (1 << 20);
+  rows.push_back({"logs to the durable store",
+                  options.lines / seconds,
+                  "lines/s",
+                  {},
+                  Target{false, 100'000},
+                  fmt::format("{} lines of seq through a service, none lost; a follower's way "
+                              "included",
+                              options.lines)});
+  rows.push_back({"logs to the durable store, bytes", mib / seconds, "MiB/s", mib / floor_seconds,
+                  Target{false, 0.7}, "text; floor: a raw vsock stream"});
+}
+
 void MeasureFootprint(e2e::Host& host, std::vector<Row>& rows) {
   const auto in_guest = [&](const std::string& script) {
     return host.Berth({"exec", kVm, "--", "sh", "-c", script}).out;
@@ -241,6 +294,7 @@ void Measure(const Options& options, std::vector<Row>& rows) {
   MeasureRoundTrip(options, guest, rows);
   MeasureBulk(options, guest, rows);
   MeasureMany(options, guest, rows);
+  MeasureLogs(options, host, guest, rows);
   MeasureFootprint(host, rows);
   host.Berth({"kill", kVm});
   std::filesystem::remove_all(dir);
@@ -256,5 +310,6 @@ int main(int argc, char** argv) {
   program.app().add_option("--rounds", options.rounds, "Round trips");
   program.app().add_option("--mib", options.mib, "MiB of each bulk transfer");
   program.app().add_option("--sessions", options.sessions, "Sessions at once");
+  program.app().add_option("--lines", options.lines, "Lines of the log");
   return program.Run(argc, argv, [&](auto& rows) { Measure(options, rows); });
 }
