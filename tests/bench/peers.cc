@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -31,6 +32,9 @@ QemuGuestAgent::QemuGuestAgent(const std::string& path)
   if (connect(fd_.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)) != 0) {
     Die(path + ": " + ErrnoName(errno));
   }
+  // One that never came up answers never.
+  const timeval patience{.tv_sec = 60, .tv_usec = 0};
+  setsockopt(fd_.get(), SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
   Ask("guest-ping");
 }
 
@@ -46,7 +50,7 @@ json QemuGuestAgent::Receive() {
   while ((end = unread_.find('\n')) == std::string::npos) {
     std::string chunk(1 << 16, '\0');
     const ssize_t n = read(fd_.get(), chunk.data(), chunk.size());
-    if (n <= 0) Die("qemu-guest-agent closed");
+    if (n <= 0) Die(n == 0 ? "qemu-guest-agent closed" : "qemu-guest-agent: " + ErrnoName(errno));
     unread_.append(chunk, 0, static_cast<size_t>(n));
   }
   json answer = json::parse(unread_.substr(0, end), nullptr, false);
@@ -73,9 +77,9 @@ std::string QemuGuestAgent::Run(const std::string& path, const std::vector<std::
 }
 
 void QemuGuestAgent::RunAtOnce(const std::string& path, int count) {
-  for (int i = 0; i < count; ++i) Send("guest-exec", {{"path", path}});
+  // Each request has its answer first: with more on their way neither side may read any more.
   std::vector<json> pids;
-  for (int i = 0; i < count; ++i) pids.push_back(Receive()["pid"]);
+  for (int i = 0; i < count; ++i) pids.push_back(Ask("guest-exec", {{"path", path}})["pid"]);
   for (const json& pid : pids) {
     while (!Ask("guest-exec-status", {{"pid", pid}}).value("exited", false)) {
     }
