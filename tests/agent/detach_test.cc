@@ -17,13 +17,6 @@ namespace {
 using ::testing::HasSubstr;
 using ::testing::SizeIs;
 
-std::string HelloOf3() {
-  return RawClient::Encoded([](v1::Envelope& message) {
-    message.mutable_hello()->set_generation(3);
-    message.mutable_hello()->set_oldest_generation(1);
-  });
-}
-
 struct Detached {
   std::string session;
   uint32_t pid = 0;
@@ -39,7 +32,7 @@ v1::Envelope StartOf(v1::ExecStart request) {
 // Starts it and goes away.
 Detached Detach(const AgentRig& rig, v1::ExecStart request) {
   RawClient client(rig.Connect());
-  client.SendBytes(HelloOf3());
+  client.SendBytes(RawClient::Hello(3));
   client.Send(StartOf(std::move(request)));
   const v1::Envelope started = client.ReadMessage();
   EXPECT_TRUE(started.has_exec_started()) << started.failure().detail();
@@ -55,7 +48,7 @@ RawClient Ask(const AgentRig& rig, const std::string& session) {
   RawClient client(rig.Connect());
   v1::Envelope message;
   message.mutable_exec_attach()->set_session(session);
-  client.SendBytes(HelloOf3());
+  client.SendBytes(RawClient::Hello(3));
   client.Send(message);
   return client;
 }
@@ -74,7 +67,7 @@ v1::Envelope Call(const AgentRig& rig, v1::SessionsCall::Verb verb, const std::s
   message.mutable_sessions_call()->set_verb(verb);
   message.mutable_sessions_call()->set_session(session);
   message.mutable_sessions_call()->set_signal(signal);
-  client.SendBytes(HelloOf3());
+  client.SendBytes(RawClient::Hello(3));
   client.Send(message);
   return client.ReadMessage();
 }
@@ -221,7 +214,7 @@ TEST(DetachTest, ThirtyTwoAreEnoughAndEndedOnesMakeRoom) {
   ASSERT_TRUE(Eventually([&] { return Ended(rig, ended.session); }));
   for (int i = 0; i < wire::kMaxDetachable; ++i) Detach(rig, Command({"sleep", "1000"}));
   RawClient client(rig.Connect());
-  client.SendBytes(HelloOf3());
+  client.SendBytes(RawClient::Hello(3));
   client.Send(StartOf(Command({"true"})));
   EXPECT_EQ(client.ReadFailure().errnum(), EAGAIN);
 }

@@ -204,12 +204,9 @@ TEST(FlowTest, AgentThatGoesAwayIsSaid) {
   int pair[2];
   ASSERT_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
   UniqueFd agent(pair[0]);
-  const std::string opening =
-      RawClient::Encoded([](v1::Envelope& message) {
-        message.mutable_hello()->set_generation(1);
-        message.mutable_hello()->set_oldest_generation(1);
-      }) +
-      RawClient::Encoded([](v1::Envelope& message) { message.mutable_exec_started()->set_pid(5); });
+  const std::string opening = RawClient::Hello(1) + RawClient::Encoded([](v1::Envelope& message) {
+                                message.mutable_exec_started()->set_pid(5);
+                              });
   ASSERT_TRUE(WriteFull(agent.get(), opening, Deadline::In(kPatience)));
   agent.Reset();
   const auto outcome =

@@ -28,12 +28,7 @@ class BootedRig : public AgentRig {
   BootedRig() { SendControl({.kind = ControlKind::kBootPhasesEnd, .agent_starts = 1}); }
 };
 
-std::string HelloBytes(uint32_t generation = 2) {
-  return RawClient::Encoded([&](v1::Envelope& message) {
-    message.mutable_hello()->set_generation(generation);
-    message.mutable_hello()->set_oldest_generation(1);
-  });
-}
+std::string HelloBytes(uint32_t generation = 2) { return RawClient::Hello(generation); }
 
 std::string FollowBytes(std::optional<std::string> toml = std::nullopt) {
   return RawClient::Encoded([&](v1::Envelope& message) {

@@ -3,10 +3,8 @@
 // Forwards: the agent's end, with a raw host and real servers on the loopback.
 #include "agent/forward.h"
 
-#include <arpa/inet.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <netinet/in.h>
 #include <poll.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -18,6 +16,7 @@
 #include "protocol/base/unix_address.h"
 #include "protocol/wire/handshake.h"
 #include "tests/agent/agent_rig.h"
+#include "tests/agent/loopback.h"
 #include "tests/agent/raw_client.h"
 
 namespace berth::testing {
@@ -26,10 +25,7 @@ namespace {
 using ::testing::HasSubstr;
 
 std::string Opening(const v1::Forward& forward, uint32_t generation = wire::kGeneration) {
-  return RawClient::Encoded([&](v1::Envelope& message) {
-           message.mutable_hello()->set_generation(generation);
-           message.mutable_hello()->set_oldest_generation(1);
-         }) +
+  return RawClient::Hello(generation) +
          RawClient::Encoded([&](v1::Envelope& message) { *message.mutable_forward() = forward; });
 }
 
@@ -49,17 +45,7 @@ v1::Forward ToPath(const std::string& path) {
 // A listening socket of the test.
 class Listener {
  public:
-  Listener() : fd_(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    socklen_t length = sizeof(address);
-    auto* const generic = reinterpret_cast<sockaddr*>(&address);
-    EXPECT_EQ(bind(fd_.get(), generic, length), 0);
-    EXPECT_EQ(listen(fd_.get(), 1024), 0);
-    EXPECT_EQ(getsockname(fd_.get(), generic, &length), 0);
-    port_ = ntohs(address.sin_port);
-  }
+  Listener() : Listener(ListenOnLoopback(1024)) {}
   explicit Listener(const std::string& path) : fd_(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
     const auto address = UnixAddress("test", path).value();
     EXPECT_EQ(bind(fd_.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)), 0);
@@ -73,6 +59,8 @@ class Listener {
   void Close() { fd_.Reset(); }
 
  private:
+  explicit Listener(LoopbackListener made) : fd_(std::move(made.fd)), port_(made.port) {}
+
   UniqueFd fd_;
   uint16_t port_ = 0;
 };

@@ -26,12 +26,7 @@ using ::testing::HasSubstr;
 using ::testing::StartsWith;
 using Row = v1::HealthReply::Check;
 
-std::string HelloOf(uint32_t generation) {
-  return RawClient::Encoded([&](v1::Envelope& message) {
-    message.mutable_hello()->set_generation(generation);
-    message.mutable_hello()->set_oldest_generation(1);
-  });
-}
+std::string HelloOf(uint32_t generation) { return RawClient::Hello(generation); }
 
 HealthCheck Check(std::string name, HealthKind kind, std::string target) {
   HealthCheck check;

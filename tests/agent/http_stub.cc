@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tests/agent/http_stub.h"
 
-#include <arpa/inet.h>
 #include <gtest/gtest.h>
 #include <poll.h>
 #include <sys/eventfd.h>
@@ -15,18 +14,7 @@
 namespace berth::testing {
 
 HttpStub::HttpStub(std::string answer)
-    : listener_(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)),
-      stop_(eventfd(0, EFD_CLOEXEC)),
-      answer_(std::move(answer)) {
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  socklen_t length = sizeof(address);
-  auto* const any = reinterpret_cast<sockaddr*>(&address);
-  EXPECT_EQ(bind(listener_.get(), any, length), 0);
-  EXPECT_EQ(listen(listener_.get(), 16), 0);
-  EXPECT_EQ(getsockname(listener_.get(), any, &length), 0);
-  port_ = ntohs(address.sin_port);
+    : listener_(ListenOnLoopback(16)), stop_(eventfd(0, EFD_CLOEXEC)), answer_(std::move(answer)) {
   thread_ = std::thread([this] { Serve(); });
 }
 
@@ -48,10 +36,10 @@ std::string HttpStub::request() {
 void HttpStub::Serve() {
   std::vector<UniqueFd> kept;
   for (;;) {
-    pollfd watched[] = {{listener_.get(), POLLIN, 0}, {stop_.get(), POLLIN, 0}};
+    pollfd watched[] = {{listener_.fd.get(), POLLIN, 0}, {stop_.get(), POLLIN, 0}};
     poll(watched, 2, -1);
     if (watched[1].revents != 0) return;
-    UniqueFd client(accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC));
+    UniqueFd client(accept4(listener_.fd.get(), nullptr, nullptr, SOCK_CLOEXEC));
     std::string request;
     char chunk[1024];
     while (request.find("\r\n\r\n") == std::string::npos) {

@@ -10,6 +10,7 @@
 #include <thread>
 
 #include "protocol/base/unique_fd.h"
+#include "tests/agent/loopback.h"
 
 namespace berth::testing {
 
@@ -21,15 +22,14 @@ class HttpStub {
 
   void set_answer(std::string answer);
   std::string request();  // the last one
-  int port() const { return port_; }
-  std::string url() const { return "http://127.0.0.1:" + std::to_string(port_) + "/healthz"; }
+  int port() const { return listener_.port; }
+  std::string url() const { return "http://127.0.0.1:" + std::to_string(port()) + "/healthz"; }
 
  private:
   void Serve();
 
-  UniqueFd listener_;
+  LoopbackListener listener_;
   UniqueFd stop_;
-  int port_ = 0;
   std::mutex mutex_;
   std::string answer_;
   std::string request_;

@@ -74,11 +74,7 @@ class Host {
   explicit Host(const AgentRig& rig, uint64_t after_seq = 0,
                 const std::string& boot_id = agent::MakeAgentHello().boot_id())
       : client_(rig.Connect()) {
-    client_.SendBytes(RawClient::Encoded([&](v1::Envelope& message) {
-                        message.mutable_hello()->set_generation(3);
-                        message.mutable_hello()->set_oldest_generation(1);
-                      }) +
-                      RawClient::Encoded([&](v1::Envelope& message) {
+    client_.SendBytes(RawClient::Hello(3) + RawClient::Encoded([&](v1::Envelope& message) {
                         message.mutable_log_follow()->set_boot_id(boot_id);
                         message.mutable_log_follow()->set_after_seq(after_seq);
                       }));
@@ -354,10 +350,7 @@ TEST(LogFollow, TheLastLinesWaitForAHostThatWillCome) {
   log.HandAll(rig);
   RawClient caller(UniqueFd(accept4(bell.get(), nullptr, nullptr, SOCK_CLOEXEC)));
   EXPECT_TRUE(caller.ReadMessage().has_ready());
-  v1::Envelope hello;
-  hello.mutable_hello()->set_generation(3);
-  hello.mutable_hello()->set_oldest_generation(1);
-  caller.Send(hello);
+  caller.SendBytes(RawClient::Hello(3));
   v1::Envelope ack;
   ack.mutable_ready_ack();
   caller.Send(ack);
@@ -394,10 +387,8 @@ TEST(LogFollow, IsNoCallOfAnEarlierGeneration) {
   KeptLog log;
   log.HandAll(rig);
   RawClient client(rig.Connect());
+  client.SendBytes(RawClient::Hello(2));
   v1::Envelope message;
-  message.mutable_hello()->set_generation(2);
-  message.mutable_hello()->set_oldest_generation(1);
-  client.Send(message);
   message.mutable_log_follow();
   client.Send(message);
   EXPECT_EQ(client.ReadFailure().errnum(), EPROTO);

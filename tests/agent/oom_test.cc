@@ -24,10 +24,7 @@ void LogKill(const AgentRig& rig, int pid) {
 
 RawClient FollowKills(const AgentRig& rig) {
   RawClient client(rig.Connect());
-  client.SendBytes(RawClient::Encoded([](v1::Envelope& message) {
-                     message.mutable_hello()->set_generation(wire::kGeneration);
-                     message.mutable_hello()->set_oldest_generation(1);
-                   }) +
+  client.SendBytes(RawClient::Hello(wire::kGeneration) +
                    RawClient::Encoded([](v1::Envelope& message) { message.mutable_follow(); }));
   v1::Envelope message = client.ReadMessage();
   while (!message.has_following()) message = client.ReadMessage();
@@ -96,10 +93,7 @@ TEST(OomTest, WhatIsKeptIsBoundedAndWhatIsLostIsCounted) {
 // A session whose program ends as `program` does once the kernel has killed something.
 v1::ExecExited EndBesideAKill(const AgentRig& rig, const std::string& script) {
   RawClient client(rig.Connect());
-  client.SendBytes(RawClient::Encoded([](v1::Envelope& message) {
-    message.mutable_hello()->set_generation(wire::kGeneration);
-    message.mutable_hello()->set_oldest_generation(1);
-  }));
+  client.SendBytes(RawClient::Hello(wire::kGeneration));
   v1::Envelope start;
   *start.mutable_exec_start() = Command({"sh", "-c", script});
   start.mutable_exec_start()->set_stdin_open(true);

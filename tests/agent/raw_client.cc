@@ -33,6 +33,13 @@ std::string RawClient::Encoded(const std::function<void(v1::Envelope&)>& fill) {
   return wire::EncodeMessage(message).value();
 }
 
+std::string RawClient::Hello(uint32_t generation) {
+  return Encoded([&](v1::Envelope& message) {
+    message.mutable_hello()->set_generation(generation);
+    message.mutable_hello()->set_oldest_generation(1);
+  });
+}
+
 void RawClient::SendBytes(std::string_view bytes) {
   Check(WriteFull(fd_.get(), bytes, Deadline::In(kPatience)));
 }

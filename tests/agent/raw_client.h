@@ -28,6 +28,8 @@ class RawClient {
   explicit RawClient(UniqueFd fd) : fd_(std::move(fd)) {}
 
   static std::string Encoded(const std::function<void(v1::Envelope&)>& fill);
+  // That of a host which speaks `generation` and all before it.
+  static std::string Hello(uint32_t generation);
 
   void SendBytes(std::string_view bytes);
   void Send(const v1::Envelope& message);

@@ -20,12 +20,7 @@ namespace {
 using ::testing::HasSubstr;
 using Service = v1::ServiceReply::Service;
 
-std::string HelloBytes(uint32_t generation = 2) {
-  return RawClient::Encoded([&](v1::Envelope& message) {
-    message.mutable_hello()->set_generation(generation);
-    message.mutable_hello()->set_oldest_generation(1);
-  });
-}
+std::string HelloBytes(uint32_t generation = 2) { return RawClient::Hello(generation); }
 
 std::string CallBytes(v1::ServiceCall::Verb verb, const std::string& name,
                       uint64_t timeout_ms = 1234) {

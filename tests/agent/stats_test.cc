@@ -17,10 +17,7 @@ namespace berth::testing {
 namespace {
 
 std::string Question(uint32_t generation = wire::kGeneration) {
-  return RawClient::Encoded([&](v1::Envelope& message) {
-           message.mutable_hello()->set_generation(generation);
-           message.mutable_hello()->set_oldest_generation(1);
-         }) +
+  return RawClient::Hello(generation) +
          RawClient::Encoded([](v1::Envelope& message) { message.mutable_stats_call(); });
 }
 
