@@ -19,6 +19,7 @@
 #include "protocol/base/clock.h"
 #include "protocol/base/text.h"
 #include "protocol/wire/handshake.h"
+#include "protocol/wire/readiness.h"
 
 namespace berth::agent {
 
@@ -241,10 +242,7 @@ void Agent::TakeControl(ControlMessage message) {
 }
 
 asio::awaitable<void> Agent::AwaitTermination() {
-  boost::system::error_code code;
-  co_await terminate_->async_wait(asio::posix::stream_descriptor::wait_read,
-                                  asio::redirect_error(asio::use_awaitable, code));
-  if (code) co_return;
+  if (co_await wire::AwaitReady(*terminate_, asio::posix::stream_descriptor::wait_read)) co_return;
   // PID 1 sends its last word in front of the signal: it may be waiting still.
   while (auto message = control_.TryRead()) TakeControl(std::move(*message));
   const Deadline deadline = Deadline::In(wire::kEventAckTimeout);

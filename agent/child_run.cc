@@ -12,7 +12,7 @@
 #include <boost/asio/use_awaitable.hpp>
 
 #include "protocol/base/io.h"
-#include "protocol/wire/expiry.h"
+#include "protocol/wire/readiness.h"
 
 namespace berth::agent {
 
@@ -103,12 +103,9 @@ bool ChildRun::Drain() {
 asio::awaitable<bool> ChildRun::Await(Deadline deadline) {
   const auto self = shared_from_this();
   if (reaped_) co_return true;
-  wire::Expiry expiry(pidfd_.get_executor());
-  expiry.Arm(deadline, pidfd_);
-  boost::system::error_code code;
-  co_await pidfd_.async_wait(asio::posix::stream_descriptor::wait_read,
-                             asio::redirect_error(asio::use_awaitable, code));
-  if (expiry.Disarm() || code) co_return false;
+  if (co_await wire::AwaitReady(pidfd_, asio::posix::stream_descriptor::wait_read, deadline)) {
+    co_return false;
+  }
   // While it is a zombie its group is its own.
   Kill();
   siginfo_t info = {};
@@ -120,7 +117,8 @@ asio::awaitable<bool> ChildRun::Await(Deadline deadline) {
     const size_t before = output_.size();
     if (!Drain() || (output_.size() == before && before < max_output_bytes_)) break;
   }
-  output_fd_.close(code);
+  boost::system::error_code ignored;
+  output_fd_.close(ignored);
   co_return true;
 }
 

@@ -389,6 +389,13 @@ void ExecSession::FinishOutput(Output& output, bool held) {
 
 void ExecSession::LookAtChild() {
   if (!child_watch_.ready || reaped_ || leader_ended_) return;
+  // The wait may have ended without a cause (protocol/wire/readiness.h).
+  siginfo_t ended = {};
+  if (waitid(P_PID, static_cast<id_t>(pid_), &ended, WEXITED | WNOHANG | WNOWAIT) == 0 &&
+      ended.si_pid == 0) {
+    child_watch_.ready = false;
+    return;
+  }
   if (phase_ != Phase::kHangup || killed_) return Reap();
   // The leader stays a zombie until the rest of its group had its grace: it keeps their number.
   leader_ended_ = true;
@@ -398,11 +405,7 @@ void ExecSession::LookAtChild() {
 void ExecSession::Reap() {
   // Before the leader is reaped, while its number is still its group's.
   if (forced()) SignalAll(SIGKILL);
-  const pid_t reaped = wait4(pid_, &status_, WNOHANG, &usage_);
-  if (reaped == 0 || (reaped < 0 && errno == EINTR)) {
-    child_watch_.ready = false;
-    return;
-  }
+  wait4(pid_, &status_, WNOHANG, &usage_);
   reaped_ = true;
   ended_ns_ = MonotonicNs();
   if (phase_ == Phase::kHangup) {

@@ -15,8 +15,8 @@
 
 #include "protocol/base/text.h"
 #include "protocol/base/unix_address.h"
-#include "protocol/wire/expiry.h"
 #include "protocol/wire/limits.h"
+#include "protocol/wire/readiness.h"
 
 namespace berth::agent {
 
@@ -96,17 +96,11 @@ asio::awaitable<Result<UniqueFd>> ConnectOne(asio::any_io_executor executor,
   }
   if (errnum == EINPROGRESS) {
     asio::posix::stream_descriptor waiting(executor, fd.get());
-    wire::Expiry expiry(executor);
-    expiry.Arm(deadline, waiting);
-    boost::system::error_code code;
-    co_await waiting.async_wait(asio::posix::stream_descriptor::wait_write,
-                                asio::redirect_error(asio::use_awaitable, code));
-    const bool expired = expiry.Disarm();
+    const auto code =
+        co_await wire::AwaitReady(waiting, asio::posix::stream_descriptor::wait_write, deadline);
     [[maybe_unused]] const int ours = waiting.release();
     socklen_t length = sizeof(errnum);
-    if (expired) {
-      errnum = ETIMEDOUT;
-    } else if (code) {
+    if (code) {
       errnum = code.value();
     } else if (getsockopt(fd.get(), SOL_SOCKET, SO_ERROR, &errnum, &length) != 0) {
       errnum = errno;

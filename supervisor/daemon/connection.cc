@@ -11,6 +11,7 @@
 
 #include "protocol/base/io.h"
 #include "protocol/base/text.h"
+#include "protocol/wire/readiness.h"
 #include "supervisor/lifecycle/evidence.h"
 
 namespace berth::daemon {
@@ -93,9 +94,7 @@ void Connection::Watch(std::chrono::milliseconds timeout, const char* what,
 
 awaitable<void> Connection::WatchHangUp() {
   // What was sent before is still read and done: only waiting for an answer is of no use now.
-  boost::system::error_code ignored;
-  co_await socket_.async_wait(Socket::wait_error,
-                              asio::redirect_error(asio::use_awaitable, ignored));
+  co_await wire::AwaitReady(socket_, Socket::wait_error);
   gone_ = true;
   changed_.NotifyAll();
 }
@@ -253,7 +252,7 @@ awaitable<bool> Connection::WriteOne(const Outgoing& out) {
   if (!out.fd) co_return true;
   // The descriptor goes with a byte of its own, behind the line that announces it.
   Watch(limits_.write_timeout, "it takes no answers", write_timer_, write_epoch_);
-  co_await socket_.async_wait(Socket::wait_write, asio::redirect_error(asio::use_awaitable, code));
+  code = co_await wire::AwaitReady(socket_, Socket::wait_write);
   ++write_epoch_;
   write_timer_.cancel();
   if (code || closed_) co_return false;
