@@ -211,7 +211,7 @@ void Agent::TakeOomKill(v1::OomKill kill) {
 asio::awaitable<void> Agent::FollowControl() {
   BootRecord boot = co_await control_.ReadBoot(Deadline::In(kBootRecordTimeout));
   ReadSettings();
-  if (boot.agent_starts > 1) asio::co_spawn(context_, freezer_.ThawLeftovers(), LogLost);
+  if (boot.agent_starts > 1) freezer_.ThawLeftovers();
   asio::co_spawn(context_, Announce(std::move(boot)), LogLost);
   while (auto message = co_await control_.Read()) TakeControl(std::move(*message));
   Log(LogLevel::kError, "berth-agent", "PID 1 closed the control socket");

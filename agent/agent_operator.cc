@@ -2,7 +2,6 @@
 //
 // The part of Agent that answers the short calls of generation 3: health, time, entropy,
 // file systems, processors and memory.
-#include <charconv>
 #include <utility>
 
 #include "agent/agent.h"
@@ -10,6 +9,7 @@
 #include "agent/chores.h"
 #include "agent/service_link.h"
 #include "protocol/base/io.h"
+#include "protocol/base/parse.h"
 #include "protocol/base/text.h"
 
 namespace berth::agent {
@@ -28,25 +28,14 @@ constexpr auto kOnlineTimeout = std::chrono::seconds(8);
 // The lines of the chore.
 v1::OnlineReply ToOnlineReply(std::string_view text) {
   v1::OnlineReply reply;
-  const auto line = [&text] {
-    const size_t end = std::min(text.find('\n'), text.size());
-    const std::string_view found = text.substr(0, end);
-    text.remove_prefix(std::min(end + 1, text.size()));
-    return found;
-  };
-  const auto number = [&line] {
-    uint32_t value = 0;
-    const std::string_view found = line();
-    std::from_chars(found.data(), found.data() + found.size(), value);
-    return value;
-  };
+  const auto number = [&text] { return WholeNumber<uint32_t>(Cut(text, '\n')).value_or(0); };
   reply.set_cpus_before(number());
   reply.set_cpus_after(number());
   reply.set_cpus_present(number());
   reply.set_memory_before(number());
   reply.set_memory_after(number());
   reply.set_memory_present(number());
-  reply.set_failed(Printable(line(), wire::kMaxHealthTextBytes));
+  reply.set_failed(Printable(Cut(text, '\n'), wire::kMaxHealthTextBytes));
   return reply;
 }
 

@@ -12,13 +12,17 @@
 
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/steady_timer.hpp>
+#include <chrono>
 #include <functional>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "agent/child_run.h"
 #include "agent/exec_child.h"
 #include "protocol/base/clock.h"
+#include "protocol/base/log.h"
 #include "protocol/base/result.h"
 #include "protocol/proto/berth.pb.h"
 
@@ -39,25 +43,30 @@ class Freezer {
 
   // EALREADY where something is frozen or about to be; EINVAL: an impossible timeout.
   boost::asio::awaitable<Result<v1::FreezeReply>> Freeze(uint64_t timeout_ms);
-  // How many were frozen. EBUSY while a freeze or a thaw is on its way.
+  // How many were frozen. EBUSY while a freeze or a thaw is on its way; EAGAIN where some may be
+  // frozen still: that is tried again and again.
   boost::asio::awaitable<Result<uint32_t>> Thaw();
   // Something is frozen, or about to be.
   bool holds_writes() const { return busy_ || !frozen_.empty(); }
-  // Whatever an agent before this one left frozen: all that could be.
-  boost::asio::awaitable<void> ThawLeftovers();
+  // Thaws whatever an agent before this one left frozen: all that could be. Until then it counts as
+  // frozen.
+  void ThawLeftovers();
 
  private:
-  boost::asio::awaitable<Result<std::string>> RunChild(std::string_view chore,
+  boost::asio::awaitable<Result<std::string>> RunChild(Step chore,
                                                        const std::vector<std::string>& paths,
                                                        Deadline deadline);
-  boost::asio::awaitable<uint32_t> ThawPaths(const std::vector<std::string>& paths);
   boost::asio::awaitable<void> ThawInTime(uint64_t epoch);
+  void ThawAfter(std::chrono::milliseconds time);
+  boost::asio::awaitable<void> ThawOfAnother();
 
   boost::asio::any_io_executor executor_;
   const Options options_;
   std::function<void(uint32_t)> thawed_;
   boost::asio::steady_timer timer_;
-  std::vector<std::string> frozen_;
+  std::vector<std::string> frozen_;      // or may be
+  std::shared_ptr<ChildRun> straggler_;  // a freeze that was given up, and may come yet
+  LogLimiter complaints_;
   bool busy_ = false;
   uint64_t epoch_ = 0;  // which freeze the timer stands for
 };

@@ -29,7 +29,8 @@ std::optional<KernelMessage> ParseKernelMessage(std::string_view record) {
   if (!priority || !seq || !time) return std::nullopt;
   std::string_view text = record.substr(semicolon + 1);
   text = text.substr(0, std::min(text.find('\n'), text.size()));
-  return KernelMessage{static_cast<uint8_t>(*priority & 7), *seq, *time, text};
+  // The facility stands above the level's three bits; the kernel's is 0.
+  return KernelMessage{*priority <= 7, static_cast<uint8_t>(*priority & 7), *seq, *time, text};
 }
 
 }  // namespace berth::agent

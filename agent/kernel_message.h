@@ -11,6 +11,7 @@
 namespace berth::agent {
 
 struct KernelMessage {
+  bool from_kernel = false;  // what a process writes there has another facility
   uint8_t level = 6;
   uint64_t seq = 0;
   uint64_t monotonic_us = 0;

@@ -56,11 +56,13 @@ TEST(KernelMessage, HasLevelNumberTimeAndItsFirstLine) {
   const auto message =
       ParseKernelMessage("30,339,5140900,-,caller=T1;NET: up\n SUBSYSTEM=net\n DEVICE=+x\n");
   ASSERT_TRUE(message);
+  EXPECT_FALSE(message->from_kernel);
   EXPECT_EQ(message->level, 6);
   EXPECT_EQ(message->seq, 339U);
   EXPECT_EQ(message->monotonic_us, 5140900U);
   EXPECT_EQ(message->text, "NET: up");
   EXPECT_EQ(ParseKernelMessage("6,1,2,-;a;b")->text, "a;b");
+  EXPECT_TRUE(ParseKernelMessage("6,1,2,-;a;b")->from_kernel);
 }
 
 TEST(KernelMessage, OfAnotherFormIsNone) {

@@ -5,68 +5,55 @@
 #include <ranges>
 #include <span>
 
+#include "protocol/base/parse.h"
+
 namespace berth::agent {
 namespace {
 
-// The next word; `line` loses it.
-std::string_view TakeWord(std::string_view& line) {
-  const size_t end = std::min(line.find(' '), line.size());
-  const std::string_view word = line.substr(0, end);
-  line.remove_prefix(std::min(end + 1, line.size()));
-  return word;
-}
-
-// "\040" is a space: the kernel escapes space, tab, newline and backslash so.
-std::string Unescape(std::string_view text) {
-  const auto octal = [](char c) { return c >= '0' && c <= '7'; };
-  std::string out;
-  for (size_t i = 0; i < text.size(); ++i) {
-    if (text[i] == '\\' && i + 3 < text.size() && octal(text[i + 1]) && octal(text[i + 2]) &&
-        octal(text[i + 3])) {
-      const int value = (text[i + 1] - '0') * 64 + (text[i + 2] - '0') * 8 + (text[i + 3] - '0');
-      out += static_cast<char>(value & 0xFF);
-      i += 3;
-    } else {
-      out += text[i];
-    }
-  }
-  return out;
-}
-
 bool HasOption(std::string_view options, std::string_view wanted) {
   while (!options.empty()) {
-    const size_t end = std::min(options.find(','), options.size());
-    if (options.substr(0, end) == wanted) return true;
-    options.remove_prefix(std::min(end + 1, options.size()));
+    if (Cut(options, ',') == wanted) return true;
   }
   return false;
 }
 
 }  // namespace
 
-std::vector<MountRow> ParseMountinfo(std::string_view text, size_t max_rows) {
+std::vector<MountRow> ParseMountinfo(std::string_view text) {
   std::vector<MountRow> rows;
-  while (!text.empty() && rows.size() < max_rows) {
-    const size_t end = std::min(text.find('\n'), text.size());
-    std::string_view line = text.substr(0, end);
-    text.remove_prefix(std::min(end + 1, text.size()));
+  while (!text.empty()) {
+    std::string_view line = Cut(text, '\n');
+    const auto word = [&line] { return Cut(line, ' '); };
     MountRow row;
-    TakeWord(line);  // mount id
-    TakeWord(line);  // its parent's
-    row.device = TakeWord(line);
-    TakeWord(line);  // the root within the file system
-    row.path = Unescape(TakeWord(line));
-    TakeWord(line);  // options of the mount
+    word();  // mount id
+    word();  // its parent's
+    row.device = word();
+    word();  // the root within the file system
+    row.path = UnescapeMountField(word());
+    word();  // options of the mount
     bool separated = false;
-    while (!line.empty() && !separated) separated = TakeWord(line) == "-";
-    row.type = TakeWord(line);
-    row.source = Unescape(TakeWord(line));
-    row.read_only = HasOption(TakeWord(line), "ro");
+    while (!line.empty() && !separated) separated = word() == "-";
+    row.type = word();
+    row.source = UnescapeMountField(word());
+    row.read_only = HasOption(word(), "ro");
     if (!separated || row.type.empty() || !row.path.starts_with('/')) continue;
     if (row.path.find('\0') != std::string::npos) continue;
     rows.push_back(std::move(row));
   }
   return rows;
+}
+
+std::vector<MountRow> BlockMounts(const std::vector<MountRow>& rows) {
+  std::vector<MountRow> mounts;
+  for (const MountRow& row : rows) {
+    if (row.device.starts_with("0:") || !row.source.starts_with("/dev/") ||
+        row.type.starts_with("fuse") ||
+        std::ranges::find(mounts, row.source, &MountRow::source) != mounts.end()) {
+      continue;
+    }
+    mounts.push_back(row);
+  }
+  return mounts;
 }
 
 FreezePlan PlanFreeze(const std::vector<MountRow>& rows) {

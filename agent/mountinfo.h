@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// /proc/self/mountinfo, proc_pid_mountinfo(5), and which of its mounts can be frozen. Pure.
+// /proc/self/mountinfo, proc_pid_mountinfo(5), and which of its mounts can be looked at, and
+// frozen. Pure.
 #ifndef BERTH_AGENT_MOUNTINFO_H_
 #define BERTH_AGENT_MOUNTINFO_H_
 
@@ -18,8 +19,12 @@ struct MountRow {
   bool read_only = false;  // the file system, whatever the mount
 };
 
-// The rows that are whole; at most `max_rows`.
-std::vector<MountRow> ParseMountinfo(std::string_view text, size_t max_rows);
+// The rows that are whole.
+std::vector<MountRow> ParseMountinfo(std::string_view text);
+
+// File systems of block devices, each device once, where it was mounted first: statfs(2) of any
+// other, and of a fuse over one, may hang.
+std::vector<MountRow> BlockMounts(const std::vector<MountRow>& rows);
 
 struct FreezePlan {
   std::vector<MountRow> freeze;  // one of each device, in the order in which to freeze

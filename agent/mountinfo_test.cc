@@ -26,7 +26,7 @@ std::vector<std::string> PathsOf(const std::vector<MountRow>& rows) {
 }
 
 TEST(MountinfoTest, RowsAreReadWithTheirEscapesUndone) {
-  const auto rows = ParseMountinfo(kTable, 100);
+  const auto rows = ParseMountinfo(kTable);
   ASSERT_EQ(rows.size(), 7U);
   EXPECT_EQ(rows[3].path, "/data of\\mine");
   EXPECT_EQ(rows[3].device, "254:16");
@@ -38,15 +38,26 @@ TEST(MountinfoTest, RowsAreReadWithTheirEscapesUndone) {
 }
 
 TEST(MountinfoTest, LinesThatAreNotWholeAreLeftOut) {
-  EXPECT_THAT(ParseMountinfo("", 9), IsEmpty());
-  EXPECT_THAT(ParseMountinfo("21 1 254:0 / / rw,relatime", 9), IsEmpty());
-  EXPECT_THAT(ParseMountinfo("21 1 254:0 / relative rw - ext4 x rw\n\n-\n", 9), IsEmpty());
-  EXPECT_THAT(ParseMountinfo("21 1 254:0 / /a\\000b rw - ext4 x rw\n", 9), IsEmpty());
-  EXPECT_EQ(ParseMountinfo(kTable, 2).size(), 2U);
+  EXPECT_THAT(ParseMountinfo(""), IsEmpty());
+  EXPECT_THAT(ParseMountinfo("21 1 254:0 / / rw,relatime"), IsEmpty());
+  EXPECT_THAT(ParseMountinfo("21 1 254:0 / relative rw - ext4 x rw\n\n-\n"), IsEmpty());
+  EXPECT_THAT(ParseMountinfo("21 1 254:0 / /a\\000b rw - ext4 x rw\n"), IsEmpty());
+}
+
+TEST(BlockMountsTest, AreThoseOfBlockDevicesAndEachDeviceOnce) {
+  const auto mounts = BlockMounts(
+      ParseMountinfo("21 1 254:0 / / rw,relatime - ext4 /dev/vda rw\n"
+                     "22 21 0:20 / /proc rw shared:5 - proc proc rw\n"
+                     "23 21 0:30 / /mnt/share rw - virtiofs share rw\n"
+                     "24 21 0:31 / /mnt/nfs rw - nfs server:/x rw\n"
+                     "25 21 254:16 / /mnt/my\\040disk rw shared:7 master:1 - erofs /dev/vdb ro\n"
+                     "26 21 254:0 /sub /bind rw - ext4 /dev/vda rw\n"
+                     "27 21 254:32 / /fuse rw - fuseblk /dev/vdc rw\n"));
+  EXPECT_THAT(PathsOf(mounts), ElementsAre("/", "/mnt/my disk"));
 }
 
 TEST(PlanFreezeTest, EachWritableDeviceOnceTheLastMountedFirst) {
-  const FreezePlan plan = PlanFreeze(ParseMountinfo(kTable, 100));
+  const FreezePlan plan = PlanFreeze(ParseMountinfo(kTable));
   EXPECT_THAT(PathsOf(plan.freeze), ElementsAre("/data of\\mine/loop", "/again", "/"));
   ASSERT_EQ(plan.skipped.size(), 2U);
   EXPECT_EQ(plan.skipped[0].row.path, "/image");

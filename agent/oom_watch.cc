@@ -7,8 +7,9 @@
 #include <boost/asio/post.hpp>
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/use_awaitable.hpp>
-#include <charconv>
 
+#include "agent/kernel_message.h"
+#include "protocol/base/parse.h"
 #include "protocol/base/text.h"
 #include "protocol/base/unique_fd.h"
 #include "protocol/wire/limits.h"
@@ -23,19 +24,6 @@ namespace {
 constexpr size_t kMaxRecordBytes = 8192;
 // Records that are read before others have their turn.
 constexpr int kRecordsPerTurn = 32;
-// Priority and facility stand in front, facility in eights: those of the kernel are below. What a
-// process writes there is given another facility.
-constexpr uint32_t kKernelBelow = 8;
-
-std::optional<uint32_t> Number32(std::string_view text) {
-  uint32_t value = 0;
-  const auto parsed = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (text.empty() || parsed.ec != std::errc() || parsed.ptr != text.data() + text.size()) {
-    return std::nullopt;
-  }
-  return value;
-}
-
 // What stands behind the last `key`, which is cut off with it.
 std::optional<std::string_view> TakeLast(std::string_view& text, std::string_view key) {
   const size_t at = text.rfind(key);
@@ -54,26 +42,26 @@ v1::OomKill::Constraint ConstraintNamed(std::string_view name) {
 }  // namespace
 
 std::optional<v1::OomKill> ParseOomRecord(std::string_view record) {
-  record = record.substr(0, record.find('\n'));
-  const size_t semicolon = record.find(';');
-  if (semicolon == std::string_view::npos) return std::nullopt;
-  const auto priority = Number32(record.substr(0, record.find(',')));
-  if (!priority || *priority >= kKernelBelow) return std::nullopt;
-  std::string_view text = record.substr(semicolon + 1);
+  const auto message = ParseKernelMessage(record);
+  if (!message || !message->from_kernel) return std::nullopt;
+  std::string_view text = message->text;
   constexpr std::string_view kBegin = "oom-kill:constraint=";
   if (!text.starts_with(kBegin)) return std::nullopt;
   text.remove_prefix(kBegin.size());
   // From the end: a process's name may hold anything, numbers do not.
   const auto uid = TakeLast(text, ",uid=");
   const auto pid = TakeLast(text, ",pid=");
-  if (!uid || !pid || !Number32(*uid) || !Number32(*pid)) return std::nullopt;
+  if (!uid || !pid) return std::nullopt;
+  const auto uid_number = WholeNumber<uint32_t>(*uid);
+  const auto pid_number = WholeNumber<uint32_t>(*pid);
+  if (!uid_number || !pid_number) return std::nullopt;
   const size_t group = text.find(",task_memcg=");
   const size_t task = text.find(",task=", group == std::string_view::npos ? 0 : group);
   if (task == std::string_view::npos) return std::nullopt;
   v1::OomKill kill;
   kill.set_process(Utf8(text.substr(task + 6), wire::kMaxStatsTextBytes));
-  kill.set_pid(*Number32(*pid));
-  kill.set_uid(*Number32(*uid));
+  kill.set_pid(*pid_number);
+  kill.set_uid(*uid_number);
   if (group != std::string_view::npos) {
     kill.set_cgroup(Utf8(text.substr(group + 12, task - group - 12), wire::kMaxStatsTextBytes));
   }

@@ -11,6 +11,7 @@
 #include <memory>
 #include <vector>
 
+#include "agent/mountinfo.h"
 #include "agent/stats_parse.h"
 #include "protocol/base/clock.h"
 #include "protocol/base/io.h"
@@ -78,20 +79,22 @@ asio::awaitable<void> ReadGroups(
 }
 
 void AddFileSystems(std::string_view mountinfo, v1::StatsReply& reply) {
-  uint32_t left_out = 0;
-  for (const BlockMount& mount : ParseMounts(mountinfo, wire::kMaxStatsFileSystems, left_out)) {
+  for (const MountRow& mount : BlockMounts(ParseMountinfo(mountinfo))) {
+    if (reply.file_systems_size() >= wire::kMaxStatsFileSystems) {
+      reply.set_left_out(reply.left_out() + 1);
+      continue;
+    }
     struct statfs status{};
     if (statfs(mount.path.c_str(), &status) != 0) continue;
     const auto block = static_cast<uint64_t>(status.f_bsize);
     auto& row = *reply.add_file_systems();
     row.set_path(Utf8(mount.path, wire::kMaxStatsTextBytes));
-    row.set_device(Utf8(mount.device, wire::kMaxStatsTextBytes));
+    row.set_device(Utf8(mount.source, wire::kMaxStatsTextBytes));
     row.set_type(Utf8(mount.type, wire::kMaxStatsTextBytes));
     row.set_total_bytes(status.f_blocks * block);
     row.set_free_bytes(status.f_bfree * block);
     row.set_available_bytes(status.f_bavail * block);
   }
-  reply.set_left_out(reply.left_out() + left_out);
 }
 
 }  // namespace

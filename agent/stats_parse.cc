@@ -2,9 +2,9 @@
 #include "agent/stats_parse.h"
 
 #include <algorithm>
-#include <charconv>
 #include <limits>
 
+#include "protocol/base/parse.h"
 #include "protocol/base/text.h"
 #include "protocol/wire/limits.h"
 
@@ -17,14 +17,6 @@ constexpr uint64_t kSectorBytes = 512;  // of diskstats, whatever the device's a
 
 uint64_t Times(uint64_t value, uint64_t factor) {
   return factor != 0 && value > kMost / factor ? kMost : value * factor;
-}
-
-// Cuts the next line off.
-std::string_view NextLine(std::string_view& text) {
-  const size_t end = text.find('\n');
-  const std::string_view line = text.substr(0, end);
-  text.remove_prefix(end == std::string_view::npos ? text.size() : end + 1);
-  return line;
 }
 
 std::vector<std::string_view> Words(std::string_view line, size_t most = 32) {
@@ -40,14 +32,7 @@ std::vector<std::string_view> Words(std::string_view line, size_t most = 32) {
   return words;
 }
 
-std::optional<uint64_t> Number(std::string_view word) {
-  uint64_t value = 0;
-  const auto parsed = std::from_chars(word.data(), word.data() + word.size(), value);
-  if (word.empty() || parsed.ec != std::errc() || parsed.ptr != word.data() + word.size()) {
-    return std::nullopt;
-  }
-  return value;
-}
+std::optional<uint64_t> Number(std::string_view word) { return WholeNumber<uint64_t>(word); }
 
 uint64_t NumberAt(const std::vector<std::string_view>& words, size_t index) {
   return index < words.size() ? Number(words[index]).value_or(0) : 0;
@@ -69,23 +54,6 @@ uint32_t Small(uint64_t value) {
 
 std::string Text(std::string_view text) { return Utf8(text, wire::kMaxStatsTextBytes); }
 
-// mountinfo writes blanks, newlines and backslashes as "\ooo".
-std::string Unescaped(std::string_view text) {
-  const auto octal = [](char c) { return c >= '0' && c <= '7'; };
-  std::string out;
-  for (size_t i = 0; i < text.size(); ++i) {
-    if (text[i] == '\\' && i + 3 < text.size() && octal(text[i + 1]) && octal(text[i + 2]) &&
-        octal(text[i + 3])) {
-      out += static_cast<char>((text[i + 1] - '0') * 64 + (text[i + 2] - '0') * 8 +
-                               (text[i + 3] - '0'));
-      i += 3;
-    } else {
-      out += text[i];
-    }
-  }
-  return out;
-}
-
 }  // namespace
 
 void ParseCpu(std::string_view text, int64_t ticks, v1::StatsReply::Cpu& out) {
@@ -93,7 +61,7 @@ void ParseCpu(std::string_view text, int64_t ticks, v1::StatsReply::Cpu& out) {
       1'000'000 / static_cast<uint64_t>(std::clamp<int64_t>(ticks, 1, 1'000'000));
   uint32_t count = 0;
   while (!text.empty()) {
-    const std::string_view line = NextLine(text);
+    const std::string_view line = Cut(text, '\n');
     if (!line.starts_with("cpu")) break;  // they stand in front
     const auto words = Words(line);
     if (words[0] != "cpu") {
@@ -137,7 +105,7 @@ void ParseMemory(std::string_view text, v1::StatsReply::Memory& out) {
       {"MemAvailable:", &Memory::set_available_bytes}, {"Cached:", &Memory::set_cached_bytes},
       {"SwapTotal:", &Memory::set_swap_total_bytes},   {"SwapFree:", &Memory::set_swap_free_bytes}};
   while (!text.empty()) {
-    const auto words = Words(NextLine(text));
+    const auto words = Words(Cut(text, '\n'));
     if (words.size() < 2) continue;
     for (const Row& row : kRows) {
       if (words[0] == row.key) (out.*row.set)(Times(NumberAt(words, 1), 1024));
@@ -148,7 +116,7 @@ void ParseMemory(std::string_view text, v1::StatsReply::Memory& out) {
 bool ParsePressure(std::string_view text, v1::StatsReply::Pressure& out) {
   bool found = false;
   while (!text.empty()) {
-    const auto words = Words(NextLine(text));
+    const auto words = Words(Cut(text, '\n'));
     if (words.empty() || (words[0] != "some" && words[0] != "full")) continue;
     auto& line = words[0] == "some" ? *out.mutable_some() : *out.mutable_full();
     found = true;
@@ -169,7 +137,7 @@ bool ParsePressure(std::string_view text, v1::StatsReply::Pressure& out) {
 void ParseDisks(std::string_view text, v1::StatsReply& out) {
   std::string_view whole;  // the last device that was no partition of the one before
   while (!text.empty()) {
-    const auto words = Words(NextLine(text));
+    const auto words = Words(Cut(text, '\n'));
     if (words.size() < 14) continue;
     const std::string_view name = words[2];
     // Partitions stand behind their device and begin with its name.
@@ -192,7 +160,7 @@ void ParseDisks(std::string_view text, v1::StatsReply& out) {
 
 void ParseInterfaces(std::string_view text, v1::StatsReply& out) {
   while (!text.empty()) {
-    const std::string_view line = NextLine(text);
+    const std::string_view line = Cut(text, '\n');
     const size_t colon = line.rfind(':');
     if (colon == std::string_view::npos) continue;  // the two lines above the table
     const auto name = Words(line.substr(0, colon));
@@ -215,43 +183,14 @@ void ParseInterfaces(std::string_view text, v1::StatsReply& out) {
   }
 }
 
-std::vector<BlockMount> ParseMounts(std::string_view text, size_t max, uint32_t& left_out) {
-  std::vector<BlockMount> mounts;
-  while (!text.empty()) {
-    // "22 1 254:0 / / rw,relatime - ext4 /dev/vda rw": as many optional fields in front of the dash
-    // as there are.
-    const std::string_view line = NextLine(text);
-    const size_t dash = line.find(" - ");
-    if (dash == std::string_view::npos) continue;
-    const auto front = Words(line.substr(0, dash));
-    const auto back = Words(line.substr(dash + 3));
-    if (front.size() < 5 || back.size() < 2) continue;
-    // Major 0 is what the kernel gives to file systems without a device. A fuse over one may hang.
-    if (front[2].starts_with("0:") || !back[1].starts_with("/dev/") ||
-        back[0].starts_with("fuse")) {
-      continue;
-    }
-    const std::string device = Unescaped(back[1]);
-    if (std::ranges::any_of(mounts, [&](const auto& each) { return each.device == device; })) {
-      continue;
-    }
-    if (mounts.size() >= max) {
-      ++left_out;
-      continue;
-    }
-    mounts.push_back({Unescaped(front[4]), device, std::string(back[0])});
-  }
-  return mounts;
-}
-
 std::optional<uint64_t> ParseNumber(std::string_view text) {
-  const auto words = Words(NextLine(text));
+  const auto words = Words(Cut(text, '\n'));
   return words.empty() ? std::nullopt : Number(words[0]);
 }
 
 std::optional<uint64_t> ParseKey(std::string_view text, std::string_view key) {
   while (!text.empty()) {
-    const auto words = Words(NextLine(text));
+    const auto words = Words(Cut(text, '\n'));
     if (words.size() == 2 && words[0] == key) return Number(words[1]);
   }
   return std::nullopt;
@@ -264,7 +203,7 @@ void ParseIoStat(std::string_view text, v1::StatsReply::Group& out) {
     sum = value > kMost - sum ? kMost : sum + value;
   };
   while (!text.empty()) {
-    for (const std::string_view word : Words(NextLine(text))) {
+    for (const std::string_view word : Words(Cut(text, '\n'))) {
       if (word.starts_with("rbytes=")) add(read, Number(word.substr(7)).value_or(0));
       if (word.starts_with("wbytes=")) add(written, Number(word.substr(7)).value_or(0));
     }

@@ -32,15 +32,6 @@ void ParseDisks(std::string_view text, v1::StatsReply& out);
 // /proc/net/dev.
 void ParseInterfaces(std::string_view text, v1::StatsReply& out);
 
-// A file system of a block device, of /proc/self/mountinfo. statfs(2) of any other may hang.
-struct BlockMount {
-  std::string path;
-  std::string device;
-  std::string type;
-};
-// At most `max`, each device once; how many there were beyond that in `left_out`.
-std::vector<BlockMount> ParseMounts(std::string_view text, size_t max, uint32_t& left_out);
-
 // Files of a cgroup: one number ("max" is none), the value of a key, and io.stat's sums.
 std::optional<uint64_t> ParseNumber(std::string_view text);
 std::optional<uint64_t> ParseKey(std::string_view text, std::string_view key);

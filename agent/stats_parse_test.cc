@@ -111,26 +111,6 @@ TEST(StatsParse, Interfaces) {
   EXPECT_EQ(eth.tx_dropped(), 4U);
 }
 
-TEST(StatsParse, OnlyFileSystemsOfBlockDevicesAndEachDeviceOnce) {
-  uint32_t left_out = 0;
-  const std::string text =
-      "21 1 254:0 / / rw,relatime - ext4 /dev/vda rw\n"
-      "22 21 0:20 / /proc rw shared:5 - proc proc rw\n"
-      "23 21 0:30 / /mnt/share rw - virtiofs share rw\n"
-      "24 21 0:31 / /mnt/nfs rw - nfs server:/x rw\n"
-      "25 21 254:16 / /mnt/my\\040disk rw shared:7 master:1 - erofs /dev/vdb ro\n"
-      "26 21 254:0 /sub /bind rw - ext4 /dev/vda rw\n"
-      "27 21 254:32 / /fuse rw - fuseblk /dev/vdc rw\n"
-      "28 21 254:48 / /last rw - xfs /dev/vdd rw\n";
-  const auto mounts = ParseMounts(text, 2, left_out);
-  ASSERT_EQ(mounts.size(), 2U);
-  EXPECT_EQ(mounts[0].path, "/");
-  EXPECT_EQ(mounts[0].device, "/dev/vda");
-  EXPECT_EQ(mounts[1].path, "/mnt/my disk");
-  EXPECT_EQ(mounts[1].type, "erofs");
-  EXPECT_EQ(left_out, 1U);
-}
-
 TEST(StatsParse, FilesOfACgroup) {
   EXPECT_EQ(ParseNumber("12345\n"), 12345U);
   EXPECT_FALSE(ParseNumber("max\n"));

@@ -13,6 +13,7 @@
 #include "init/console.h"
 #include "init/holders.h"
 #include "init/root.h"
+#include "protocol/base/parse.h"
 #include "protocol/base/unique_fd.h"
 
 namespace berth::init {
@@ -26,30 +27,6 @@ constexpr std::array kInMemory = std::to_array<std::string_view>(
     {"proc",   "sysfs",   "devtmpfs",  "devpts",      "tmpfs",   "ramfs",      "rootfs",
      "cgroup", "cgroup2", "mqueue",    "debugfs",     "tracefs", "securityfs", "configfs",
      "bpf",    "pstore",  "hugetlbfs", "binfmt_misc", "erofs",   "squashfs"});
-
-// "\040" -> " ", as /proc/self/mounts writes blanks, tabs, newlines and backslashes.
-std::string Unescape(std::string_view text) {
-  const auto digit = [](char c) { return c >= '0' && c <= '7'; };
-  std::string out;
-  for (size_t i = 0; i < text.size(); ++i) {
-    if (text[i] == '\\' && i + 3 < text.size() && digit(text[i + 1]) && digit(text[i + 2]) &&
-        digit(text[i + 3])) {
-      out += static_cast<char>((text[i + 1] - '0') * 64 + (text[i + 2] - '0') * 8 +
-                               (text[i + 3] - '0'));
-      i += 3;
-    } else {
-      out += text[i];
-    }
-  }
-  return out;
-}
-
-std::string_view TakeField(std::string_view& line) {
-  const size_t end = std::min(line.find(' '), line.size());
-  const std::string_view field = line.substr(0, end);
-  line.remove_prefix(std::min(end + 1, line.size()));
-  return field;
-}
 
 void TakeDown(const MountEntry& entry) {
   const bool stays = entry.target == "/" || entry.target == kUpperPath;
@@ -77,12 +54,10 @@ void TakeDownAll() {
 std::vector<MountEntry> TakedownOrder(std::string_view mounts) {
   std::vector<MountEntry> entries;
   while (!mounts.empty()) {
-    const size_t end = std::min(mounts.find('\n'), mounts.size());
-    std::string_view line = mounts.substr(0, end);
-    mounts.remove_prefix(std::min(end + 1, mounts.size()));
-    TakeField(line);  // source
-    std::string target = Unescape(TakeField(line));
-    std::string fstype(TakeField(line));
+    std::string_view line = Cut(mounts, '\n');
+    Cut(line, ' ');  // source
+    std::string target = UnescapeMountField(Cut(line, ' '));
+    std::string fstype(Cut(line, ' '));
     if (target.empty() || std::ranges::find(kInMemory, fstype) != kInMemory.end()) continue;
     entries.push_back({std::move(target), std::move(fstype)});
   }

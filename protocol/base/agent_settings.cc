@@ -4,8 +4,9 @@
 #include <arpa/inet.h>
 
 #include <algorithm>
-#include <charconv>
 #include <concepts>
+
+#include "protocol/base/parse.h"
 
 namespace berth {
 namespace {
@@ -16,8 +17,9 @@ std::unexpected<Error> Wrong(std::string what) { return Fail("health", EINVAL, s
 
 template <std::integral T>
 bool ParseNumber(std::string_view text, T& out) {
-  const auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), out);
-  return code == std::errc() && end == text.data() + text.size() && !text.empty();
+  const auto value = WholeNumber<T>(text);
+  if (value) out = *value;
+  return value.has_value();
 }
 
 bool IsAddress(const std::string& text) {

@@ -3,9 +3,9 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 
 #include "protocol/base/io.h"
+#include "protocol/base/parse.h"
 
 namespace berth {
 namespace {
@@ -13,22 +13,10 @@ namespace {
 constexpr size_t kMaxFileBytes = 4 * 1024 * 1024;
 constexpr size_t kMaxSupplementary = 65536;  // NGROUPS_MAX
 
-// The text up to `separator`, which is taken off `rest` with it.
-std::string_view Cut(std::string_view& rest, char separator) {
-  const size_t end = rest.find(separator);
-  const std::string_view head = rest.substr(0, end);
-  rest.remove_prefix(end == std::string_view::npos ? rest.size() : end + 1);
-  return head;
-}
-
 std::optional<uint32_t> Number(std::string_view text) {
-  uint32_t value = 0;
-  const auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), value);
+  const auto value = WholeNumber<uint32_t>(text);
   // (uid_t)-1 means "leave as it is" to the kernel.
-  if (code != std::errc() || end != text.data() + text.size() || value == ~uint32_t{0}) {
-    return std::nullopt;
-  }
-  return value;
+  return value == ~uint32_t{0} ? std::nullopt : value;
 }
 
 struct PasswdRow {

@@ -161,8 +161,7 @@ HandlerResult VmFreeze(Service& service, json params, Caller caller) {
   }
   if (!reply.failed().empty()) {
     co_return lifecycle::Refuse(Kind::kFailed, "freeze", 0,
-                                Printable(reply.failed(), wire::kMaxHealthTextBytes),
-                                "nothing is frozen");
+                                Printable(reply.failed(), wire::kMaxHealthTextBytes));
   }
   json mounts = json::array();
   for (const auto& mount : reply.mounts()) {

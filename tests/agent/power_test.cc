@@ -23,10 +23,7 @@ class PowerTest : public ::testing::Test {
   v1::Envelope Call(const std::function<void(v1::Envelope&)>& fill) { return Call(fill, rig_); }
   static v1::Envelope Call(const std::function<void(v1::Envelope&)>& fill, const AgentRig& rig) {
     RawClient client(rig.Connect());
-    client.SendBytes(RawClient::Encoded([](v1::Envelope& message) {
-      message.mutable_hello()->set_generation(3);
-      message.mutable_hello()->set_oldest_generation(1);
-    }));
+    client.SendBytes(RawClient::Hello(3));
     v1::Envelope request;
     fill(request);
     client.Send(request);
@@ -108,6 +105,48 @@ TEST_F(PowerTest, NoCopyWritesWhileSomethingIsFrozen) {
   EXPECT_TRUE(copy(v1::CopyStart::FROM_GUEST).has_copy_entry());
   EXPECT_EQ(Call([](v1::Envelope& request) { request.mutable_thaw(); }, rig).thaw_reply().mounts(),
             1U);
+}
+
+// A thaw that could not be done is no reason to leave a guest frozen for good.
+TEST_F(PowerTest, WhatCannotBeThawedIsTriedAgain) {
+  const std::string program = files_ / "chores";
+  Put(program, "#!/bin/sh\n[ \"$2\" = freeze ] || [ -e " + (files_ / "able") +
+                   " ] || exit 1\nshift 2\nfor each; do echo 0; done\n");
+  std::filesystem::permissions(program, std::filesystem::perms::owner_all);
+  AgentRig rig({}, program);
+  Put(rig.mountinfo_path(), "21 1 254:0 / /data rw - ext4 /dev/vda rw\n");
+  const auto thaw = [&] {
+    return Call([](v1::Envelope& request) { request.mutable_thaw(); }, rig);
+  };
+  ASSERT_EQ(
+      Call([](v1::Envelope& request) { request.mutable_freeze(); }, rig).freeze_reply().failed(),
+      "");
+  const v1::Failure failure = thaw().failure();
+  EXPECT_EQ(failure.errnum(), EAGAIN);
+  EXPECT_THAT(failure.detail(), HasSubstr("/data: its child was killed"));
+  Put(files_ / "able", "");
+  // By the agent itself: there is nothing left for this host to thaw then.
+  EXPECT_TRUE(Eventually([&] {
+    const v1::Envelope freeze = Call([](v1::Envelope& request) { request.mutable_freeze(); }, rig);
+    return freeze.has_freeze_reply() && freeze.freeze_reply().failed().empty();
+  }));
+  EXPECT_EQ(thaw().thaw_reply().mounts(), 1U);
+}
+
+// It may have died between the freeze and the word of it.
+TEST_F(PowerTest, WhatAKilledFreezeMayHaveFrozenIsThawed) {
+  const std::string program = files_ / "chores";
+  Put(program,
+      "#!/bin/sh\n[ \"$2\" = thaw ] || kill -9 $$\nshift 2\nfor each; do echo 0 | tee -a " +
+          (files_ / "thawed") + "; done\n");
+  std::filesystem::permissions(program, std::filesystem::perms::owner_all);
+  AgentRig rig({}, program);
+  Put(rig.mountinfo_path(), "21 1 254:0 / /data rw - ext4 /dev/vda rw\n");
+  const v1::Envelope freeze = Call([](v1::Envelope& request) { request.mutable_freeze(); }, rig);
+  EXPECT_THAT(freeze.freeze_reply().failed(), HasSubstr("its child was killed"));
+  EXPECT_TRUE(std::filesystem::exists(files_ / "thawed"));
+  EXPECT_EQ(Call([](v1::Envelope& request) { request.mutable_thaw(); }, rig).thaw_reply().mounts(),
+            0U);
 }
 
 TEST_F(PowerTest, AnImpossibleTimeoutIsRefused) {
