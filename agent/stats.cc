@@ -63,8 +63,13 @@ void ReadGroup(const std::string& path, v1::StatsReply::Group& out) {
   }
 }
 
+// What waits for the next session, and holds none.
+bool IsIdle(const std::string& group) {
+  return ParseKey(Read(group + "/cgroup.events", kMaxGroupFileBytes), "populated") == 0;
+}
+
 asio::awaitable<void> ReadGroups(
-    asio::any_io_executor executor, std::string folder, v1::StatsReply& reply,
+    asio::any_io_executor executor, std::string folder, bool idle_too, v1::StatsReply& reply,
     google::protobuf::RepeatedPtrField<v1::StatsReply::Group>& groups) {
   uint32_t left_out = 0;
   const auto names = Folders(folder, wire::kMaxStatsGroups, left_out);
@@ -72,6 +77,7 @@ asio::awaitable<void> ReadGroups(
   int turn = 0;
   for (const std::string& name : names) {
     if (turn++ % kGroupsPerTurn == 0) co_await asio::post(executor, asio::use_awaitable);
+    if (!idle_too && IsIdle(folder + "/" + name)) continue;
     auto& group = *groups.Add();
     group.set_name(Utf8(name, wire::kMaxStatsTextBytes));
     ReadGroup(folder + "/" + name, group);
@@ -119,8 +125,8 @@ asio::awaitable<v1::StatsReply> CollectStats(asio::any_io_executor executor, Sta
   ParseDisks(read("diskstats"), reply);
   AddFileSystems(read("self/mountinfo"), reply);
   ParseInterfaces(read("net/dev"), reply);
-  co_await ReadGroups(executor, sources.services, reply, *reply.mutable_services());
-  co_await ReadGroups(executor, sources.sessions, reply, *reply.mutable_sessions());
+  co_await ReadGroups(executor, sources.services, true, reply, *reply.mutable_services());
+  co_await ReadGroups(executor, sources.sessions, false, reply, *reply.mutable_sessions());
   co_return reply;
 }
 

@@ -30,11 +30,15 @@ constexpr size_t kMaxControllersBytes = 4096;
 struct Controller {
   const char* name;
   bool (*wanted)(const LimitsConfig& limits);
+  // It counts what a service uses, also where nothing is limited. cpu.stat is there without one,
+  // and cpu itself has its price in each switch of tasks.
+  bool counts;
 };
 constexpr Controller kControllers[] = {
-    {"memory", [](const LimitsConfig& limits) { return limits.memory_bytes != 0; }},
-    {"pids", [](const LimitsConfig& limits) { return limits.pids != 0; }},
-    {"cpu", [](const LimitsConfig& limits) { return limits.cpus > 0; }},
+    {"memory", [](const LimitsConfig& limits) { return limits.memory_bytes != 0; }, true},
+    {"pids", [](const LimitsConfig& limits) { return limits.pids != 0; }, true},
+    {"io", [](const LimitsConfig&) { return false; }, true},
+    {"cpu", [](const LimitsConfig& limits) { return limits.cpus > 0; }, false},
 };
 
 // One at a time: a list with one missing controller enables none.
@@ -99,10 +103,11 @@ void ServiceCgroups::EnableControllers(const Config& config) const {
   if (!present()) return;
   for (const Controller& each : kControllers) {
     const auto wants = [&](const ServiceConfig& service) { return each.wanted(service.limits); };
-    if (std::ranges::none_of(config.services, wants)) continue;
+    const bool wanted = std::ranges::any_of(config.services, wants);
+    if (!wanted && (!each.counts || config.services.empty())) continue;
     auto enabled = Enable(root_, each.name);
     if (enabled) enabled = Enable(parent_, each.name);
-    if (!enabled) {
+    if (!enabled && wanted) {
       Warn(Error{"cgroup", enabled.error().errnum,
                  std::string("no controller ") + each.name + ": its limits do not hold",
                  "the kernel needs it built in (CONFIG_MEMCG, CONFIG_CGROUP_PIDS, "

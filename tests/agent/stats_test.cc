@@ -60,6 +60,8 @@ TEST(StatsTest, GroupsAreThoseOfTheirFolders) {
   put("services/db/memory.current", "7\n");
   put("services/cgroup.procs", "");
   put("sessions/17/memory.current", "9\n");
+  put("sessions/17/cgroup.events", "populated 1\nfrozen 0\n");
+  put("sessions/18/cgroup.events", "populated 0\nfrozen 0\n");
   const AgentRig rig({.proc = "/proc", .services = dir / "services", .sessions = dir / "sessions"});
   const v1::StatsReply reply = Ask(rig);
   ASSERT_EQ(reply.services_size(), 2);
