@@ -69,8 +69,12 @@ std::string HealthStates(const json& health) {
 std::string RenderClock(const json& clock) {
   const double offset = clock.value("offset_ms", 0.0);
   const bool stepped = clock.value("stepped", false);
-  std::string out = fmt::format("{:.1f} ms {} (± {:.1f} ms)", std::abs(offset),
-                                offset < 0 ? "behind" : "ahead", clock.value("error_ms", 0.0));
+  constexpr double kLongMs = 10'000;
+  const double off = std::abs(offset);
+  std::string out =
+      off < kLongMs ? fmt::format("{:.1f} ms", off) : fmt::format("{:.3f} s", off / 1000);
+  out += fmt::format(" {} (± {:.1f} ms)", offset < 0 ? "behind" : "ahead",
+                     clock.value("error_ms", 0.0));
   if (stepped) out = "was " + out + "; set";
   if (const std::string why = CellText(clock, "why"); !why.empty()) out += "; not set: " + why;
   return out;

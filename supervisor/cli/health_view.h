@@ -15,7 +15,7 @@ std::string RenderHealth(const nlohmann::json& health, size_t width);
 // Names and states alone: what --watch tells of.
 std::string HealthStates(const nlohmann::json& health);
 
-// "0.8 s ahead (± 0.4 ms)".
+// "12.3 ms ahead (± 0.4 ms)".
 std::string RenderClock(const nlohmann::json& clock);
 
 }  // namespace berth::cli

@@ -60,6 +60,8 @@ TEST(HealthViewTest, StatesChangeOnlyWithTheStates) {
 
 TEST(HealthViewTest, AClockIsAheadOrBehindWithItsError) {
   EXPECT_EQ(RenderClock({{"offset_ms", -12.34}, {"error_ms", 0.44}}), "12.3 ms behind (± 0.4 ms)");
+  EXPECT_EQ(RenderClock({{"offset_ms", 98127171154.9}, {"error_ms", 0.3}}),
+            "98127171.155 s ahead (± 0.3 ms)");
   EXPECT_EQ(RenderClock({{"offset_ms", 5.0}, {"error_ms", 1.0}, {"stepped", true}}),
             "was 5.0 ms ahead (± 1.0 ms); set");
   EXPECT_EQ(RenderClock({{"offset_ms", 5.0}, {"error_ms", 1.0}, {"why", "EPERM"}}),

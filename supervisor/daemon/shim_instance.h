@@ -122,6 +122,7 @@ class ShimInstance : public lifecycle::Instance, public std::enable_shared_from_
   const std::string guest_config_;
   const std::vector<HealthCheck> health_checks_;
   uint32_t due_ = 0;
+  std::chrono::nanoseconds clock_interval_ = lifecycle::kSlowestClockLook;
   const VmLogsPtr logs_;
   std::shared_ptr<LogFollower> log_follower_;
   LogLimiter guest_events_;               // how many a guest may tell

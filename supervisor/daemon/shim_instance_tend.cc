@@ -29,8 +29,6 @@ namespace {
 
 constexpr auto kFirstTendRetry = std::chrono::seconds(1);
 constexpr auto kSlowestTendRetry = std::chrono::minutes(1);
-// A clock that nobody steps drifts, and a machine that was held still says so to nobody.
-constexpr auto kClockInterval = std::chrono::minutes(10);
 
 }  // namespace
 
@@ -46,17 +44,20 @@ awaitable<void> ShimInstance::TendGuest(Self self) {
            self->agent_generation_ >= wire::kOperatorGeneration;
   };
   std::chrono::nanoseconds retry = kFirstTendRetry;
-  Deadline clock_due = Deadline::In(kClockInterval);
+  // A clock that nobody steps drifts, and a machine that was held still says so to nobody.
+  Deadline clock_due = Deadline::In(self->clock_interval_);
   while (!over()) {
     if (clock_due.Passed()) {
-      clock_due = Deadline::In(kClockInterval);
+      clock_due = Deadline::In(self->clock_interval_);
       self->due_ |= kClock;
     }
     if (self->due_ == 0 || !can()) {
       co_await self->woken_.Wait(clock_due);
       continue;
     }
+    const bool with_clock = (self->due_ & kClock) != 0;
     const uint32_t left = co_await self->Tend(std::exchange(self->due_, 0));
+    if (with_clock) clock_due = Deadline::In(self->clock_interval_);
     self->due_ |= left;
     retry = left == 0 ? kFirstTendRetry
                       : std::min<std::chrono::nanoseconds>(retry * 2, kSlowestTendRetry);
@@ -86,6 +87,7 @@ awaitable<Result<>> ShimInstance::TendOne(Due what) {
   if (what == kClock) {
     auto set = co_await SetClock(ClockAction::kSetWhereOff, deadline);
     if (!set) co_return std::unexpected(set.error());
+    clock_interval_ = lifecycle::NextClockLook(clock_interval_, set->stepped);
     co_return Result<>{};
   }
   if (what == kFetchHealth) co_return co_await FetchHealth(deadline);

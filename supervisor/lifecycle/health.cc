@@ -80,6 +80,10 @@ HealthVerdict Overall(const std::vector<HealthRow>& rows) {
   return any(HealthVerdict::kUnknown) ? HealthVerdict::kUnknown : HealthVerdict::kHealthy;
 }
 
+std::chrono::nanoseconds NextClockLook(std::chrono::nanoseconds last, bool stepped) {
+  return std::clamp(stepped ? last / 4 : last * 2, kFastestClockLook, kSlowestClockLook);
+}
+
 std::string Explain(const ClockReport& report) {
   const double off = std::abs(static_cast<double>(report.offset_ns)) / 1e9;
   std::string text = fmt::format(

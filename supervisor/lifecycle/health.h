@@ -5,6 +5,7 @@
 #ifndef BERTH_SUPERVISOR_LIFECYCLE_HEALTH_H_
 #define BERTH_SUPERVISOR_LIFECYCLE_HEALTH_H_
 
+#include <chrono>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -47,6 +48,13 @@ struct ClockReport {
   bool own_time = false;  // the guest's configuration keeps its clock from the host
   std::string why = {};   // why it was not stepped though it is off, printable
 };
+
+// A clock is looked at this often, and one that drifts up to this often.
+inline constexpr std::chrono::nanoseconds kSlowestClockLook = std::chrono::minutes(10);
+inline constexpr std::chrono::nanoseconds kFastestClockLook = std::chrono::seconds(10);
+// When to look again, after a look that came `last` after the one before it.
+std::chrono::nanoseconds NextClockLook(std::chrono::nanoseconds last, bool stepped);
+
 // "was 3600.123 s ahead (± 0.4 ms); set".
 std::string Explain(const ClockReport& report);
 

@@ -46,6 +46,14 @@ TEST(HealthTest, TheWorstRowIsTheVerdictOfAll) {
             HealthVerdict::kUnhealthy);
 }
 
+TEST(HealthTest, AClockThatDriftsIsLookedAtSooner) {
+  using std::chrono::seconds;
+  EXPECT_EQ(NextClockLook(kSlowestClockLook, false), kSlowestClockLook);
+  EXPECT_EQ(NextClockLook(kSlowestClockLook, true), seconds(150));
+  EXPECT_EQ(NextClockLook(seconds(150), false), seconds(300));
+  EXPECT_EQ(NextClockLook(seconds(20), true), kFastestClockLook);
+}
+
 TEST(HealthTest, AClockReportSaysOffsetErrorAndWhatWasDone) {
   EXPECT_EQ(Explain({.offset_ns = -3600'250'000'000, .error_ns = 400'000, .stepped = true}),
             "the guest's clock was 3600.250 s behind (± 0.4 ms); it was set");
