@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "supervisor/cli/command.h"
+#include "supervisor/cli/reader_watch.h"
 #include "supervisor/cli/table.h"
 
 namespace berth::cli {
@@ -35,6 +36,7 @@ struct Options {
 int Run(const Shared& shared, Options& options) {
   auto client = shared.Connect();
   if (!client) return Report("events", client.error());
+  if (options.follow) EndWithReader();
   for (;;) {
     json params = json::object();
     if (!options.name.empty()) params["name"] = options.name;

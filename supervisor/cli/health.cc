@@ -5,6 +5,7 @@
 
 #include "supervisor/cli/command.h"
 #include "supervisor/cli/health_view.h"
+#include "supervisor/cli/reader_watch.h"
 #include "supervisor/cli/table.h"
 
 namespace berth::cli {
@@ -21,6 +22,7 @@ int RunHealth(const Shared& shared, const HealthOptions& options) {
   const std::string what = "health " + options.vm;
   auto client = shared.Connect();
   if (!client) return Report(what, client.error());
+  if (options.watch) EndWithReader();
   std::string seen;
   std::string shown;
   for (;;) {

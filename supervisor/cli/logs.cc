@@ -11,6 +11,7 @@
 #include "supervisor/cli/command.h"
 #include "supervisor/cli/log_time.h"
 #include "supervisor/cli/log_view.h"
+#include "supervisor/cli/reader_watch.h"
 #include "supervisor/cli/table.h"
 #include "supervisor/daemon/kinds.h"
 #include "supervisor/logs/level.h"
@@ -116,6 +117,7 @@ int RunLogs(const Shared& shared, const LogOptions& options) {
   const std::string what = "logs " + options.vm;
   auto client = shared.Connect();
   if (!client) return Report(what, client.error());
+  if (options.follow) EndWithReader();
   Output output(options.grep.empty() ? std::nullopt : options.lines);
   LogView view(look, [&](std::string line) { output.Put(std::move(line)); });
   std::string note;

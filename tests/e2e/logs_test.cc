@@ -89,6 +89,13 @@ TEST_F(Logs, AReaderThatGoesAwayEndsItQuietly) {
                                         " | head -n 1; echo ${PIPESTATUS[0]}"});
   EXPECT_TRUE(piped.out.ends_with("\n141\n")) << piped;
   EXPECT_EQ(piped.err, "");
+  // Also where nothing is left to write.
+  for (const char* follows : {"logs -f -n 1 --source talker vm", "events -f vm"}) {
+    const Outcome left = RunCommand({"bash", "-c",
+                                     BinDir() + "/berth --socket " + host_.socket() + " " +
+                                         follows + " | head -n 1; echo ${PIPESTATUS[0]}"});
+    EXPECT_TRUE(left.out.ends_with("\n141\n")) << left;
+  }
 }
 
 TEST_F(Logs, NoLineOfAMillionIsLostWithoutAWordOrComesTwice) {
