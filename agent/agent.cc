@@ -481,6 +481,12 @@ asio::awaitable<Result<v1::Envelope>> Agent::AnswerStats(wire::Channel& /*channe
                                                          const v1::Envelope& /*request*/) {
   v1::Envelope answer;
   *answer.mutable_stats_reply() = co_await CollectStats(context_.get_executor(), stats_);
+  // By the ids that hosts know. What outlives its session keeps the cgroup's name.
+  for (auto& group : *answer.mutable_stats_reply()->mutable_sessions()) {
+    for (const auto& session : sessions_) {
+      if (session->cgroup_name() == group.name()) group.set_name(session->id());
+    }
+  }
   co_return answer;
 }
 

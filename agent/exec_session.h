@@ -59,6 +59,8 @@ class ExecSession : public std::enable_shared_from_this<ExecSession> {
   boost::asio::awaitable<void> Run(std::string greeting);
 
   const std::string& id() const { return id_; }
+  // Below SessionCgroups'; empty: it has none.
+  const std::string& cgroup_name() const { return cgroup_.name(); }
   bool detachable() const { return kept_.has_value(); }
   bool ended() const { return phase_ == Phase::kSending || phase_ == Phase::kDone; }
   // Nothing is left of it but the end of its coroutine.

@@ -55,6 +55,7 @@ class SessionCgroups {
 
     // For SpawnPlan::cgroup; -1 where there is none.
     int dir() const { return cgroup_.dir.get(); }
+    const std::string& name() const { return cgroup_.name; }
     // SIGKILL to all in it.
     void KillAll() const;
     // It takes no process any more: a session made cgroups of its own below it.

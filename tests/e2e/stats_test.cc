@@ -58,6 +58,13 @@ TEST_F(Stats, TheGuestsOwnFiguresAndItsServices) {
   EXPECT_GT(first["host"]["rss_bytes"], 32 << 20);
   EXPECT_GT(first["host"]["cpu_us"], 0);
 
+  // A session by its id; those that ended are none any more.
+  const Outcome session = host_.Berth({"exec", "--detach", "vm", "--", "sleep", "1000"});
+  ASSERT_EQ(session.code, 0) << session;
+  const json running = Look("vm")["guest"]["sessions"];
+  ASSERT_EQ(running.size(), 1U) << running;
+  EXPECT_EQ(running[0]["name"].get<std::string>() + "\n", session.out);
+
   // What the guest spends is counted.
   const Outcome spent = host_.Berth(
       {"exec", "vm", "--", "sh", "-c", "i=0; while [ $i -lt 20000 ]; do i=$((i+1)); done"});
