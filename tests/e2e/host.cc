@@ -43,6 +43,7 @@ std::string Image(const std::string& name) {
 
 std::string GuestBinDir() { return BERTH_BUILT_GUEST_BIN_DIR; }
 std::string SourceDir() { return BERTH_SOURCE_DIR; }
+bool GuestIsSanitized() { return std::filesystem::exists(GuestBinDir() + "/libraries"); }
 
 Host::Host(std::string state_dir, std::vector<std::string> berthd_args) {
   std::string pattern = "/tmp/be2e-XXXXXX";
@@ -71,6 +72,12 @@ Host::~Host() {
   const std::string mounted{std::istreambuf_iterator<char>(mounts), {}};
   if (state_dir_.starts_with(dir_)) EXPECT_FALSE(mounted.contains(dir_)) << mounted;
   EXPECT_FALSE(std::filesystem::exists(socket())) << "berthd leaves its socket";
+  if (GuestIsSanitized()) {
+    // On the consoles and in the logs of the VMs that are left.
+    const Outcome reports =
+        RunCommand({"grep", "-raE", "AddressSanitizer|runtime error: ", state_dir_ + "/vms"});
+    EXPECT_EQ(reports.out, "") << "a program of the guest has mistakes";
+  }
   std::error_code ignored;
   std::filesystem::remove_all(dir_, ignored);
 }

