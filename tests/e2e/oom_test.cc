@@ -46,7 +46,8 @@ class OomKills : public testing::Test {
 };
 
 TEST_F(OomKills, OfTheMachinesMemoryAndOfAServicesLimit) {
-  host_.Up("vm", "services", {"--memory", "160"});
+  // More than the service's limit, also beside a sanitizer's own.
+  host_.Up("vm", "services", {"--memory", GuestIsSanitized() ? "384" : "160"});
   Put();
   // Into the cgroup of a service that has a limit.
   const Outcome limited =
