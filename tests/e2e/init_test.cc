@@ -71,7 +71,8 @@ TEST(Init, AServiceThatIgnoresSigtermIsKilledAfterItsTimeout) {
   const Outcome stop = InGuest(host, "time -f %e berth-init stop stubborn");
   EXPECT_EQ(stop.code, 0) << stop;
   // Not before its second is over, and not much later.
-  const double seconds = atof(stop.err.c_str() + stop.err.find_last_not_of("0123456789.\n") + 1);
+  const double seconds =
+      atof(stop.err.substr(stop.err.find_last_not_of("0123456789.\n") + 1).c_str());
   EXPECT_GE(seconds, 1.0) << stop;
   EXPECT_LT(seconds, 8.0) << stop;
   EXPECT_NE(InGuest(host,
@@ -107,6 +108,7 @@ TEST(Init, ACrashLoopEndsAtItsBudgetAndFailsWhatRequiresIt) {
 }
 
 TEST(Init, ACrashLoopCanEndTheMachine) {
+  if (GuestIsSanitized()) GTEST_SKIP() << "the loop is over before such an agent is up";
   Host host;
   host.Up("vm", "init-crash-shutdown");
   const Outcome outcome =
@@ -216,6 +218,7 @@ TEST(Init, AConnectionOverVsockStartsTheServiceThatListensThere) {
 }
 
 TEST(Init, AMainThatEndsAtOnceIsHeardAllTheSame) {
+  if (GuestIsSanitized()) GTEST_SKIP() << "no guest waits as long as such an agent takes";
   Host host;
   const Outcome run = host.Berth({"run", "--accel", "tcg", Image("init-job")});
   EXPECT_EQ(run.code, 3) << run;
